@@ -1,0 +1,16 @@
+"""Pinyin initials, by which people narrow a list of codes (PRT-05)."""
+
+from functools import lru_cache
+
+from pypinyin import Style, lazy_pinyin
+
+
+@lru_cache(maxsize=65_536)
+def initials(text: str) -> str:
+    """First letters of a text's pinyin in lower case; Latin letters and digits stay, all else is left out.
+
+    >>> initials("连大窑湾")
+    'ldyw'
+    """
+    parts = lazy_pinyin(text, style=Style.FIRST_LETTER, errors=lambda other: list(other))
+    return "".join(char for part in parts for char in part if char.isascii() and char.isalnum()).lower()

@@ -1,0 +1,45 @@
+"""What every page of the work area has in common."""
+
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import Promise
+
+from core.shell import open_page
+
+
+class WorkPageMixin:
+    """A page behind the login: who may open it, what it is called, its place in the strip of opened pages.
+
+    A class gives `title` (Chinese, translatable) and `right` (a name from `accounts.rights.Right`). Visitors are sent to the
+    login page and come back; a user without the right gets 403.
+    """
+
+    title: str | Promise = ""
+    right: str = ""
+    #: Pages that are a step of another (a confirmation) do not get a place of their own in the strip.
+    keeps_place = True
+    request: HttpRequest
+
+    def page_title(self) -> str:
+        """The title as shown; pages of one record add its number."""
+        return str(self.title)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not request.user.has_right(self.right):
+            raise PermissionDenied
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
+        context["page_title"] = self.page_title()
+        htmx = getattr(self.request, "htmx", None)
+        if self.keeps_place and self.request.method == "GET" and not htmx:
+            open_page(self.request, self.page_title(), self.request.path)
+        return context
