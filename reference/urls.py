@@ -1,0 +1,4 @@
+"""URLs of the code tables."""
+
+app_name = "reference"
+urlpatterns: list[object] = []

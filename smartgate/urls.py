@@ -1,0 +1,4 @@
+"""URLs of the smart gate."""
+
+app_name = "smartgate"
+urlpatterns: list[object] = []
