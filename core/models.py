@@ -31,9 +31,9 @@ class AuditEntry(models.Model):
         verbose_name = _("审计记录")
         verbose_name_plural = _("审计记录")
         indexes = [
-            models.Index("object_type", "object_id", "-id", name="audit_object"),
-            models.Index("enterprise_id", "-id", name="audit_enterprise"),
-            models.Index("actor_id", "-id", name="audit_actor"),
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),
+            models.Index(fields=["enterprise_id", "-id"], name="audit_enterprise"),
+            models.Index(fields=["actor_id", "-id"], name="audit_actor"),
         ]
 
     def __str__(self) -> str:
