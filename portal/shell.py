@@ -1,0 +1,110 @@
+"""What every page of the portal needs to draw its frame: menu, strip of opened pages, fold state, theme (PRT-03)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+
+from core import shell
+from portal.menu import MENU
+
+THEME_COOKIE = "portal_theme"
+THEMES = ("auto", "light", "dark")
+MENU_COOKIE = "portal_menu"
+MENU_STATES = ("open", "folded")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A menu entry that this user may open."""
+
+    label: str | Promise
+    icon: str
+    url: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The entries of one application that this user may open; never empty for a user, unlinked for a visitor."""
+
+    label: str | Promise
+    icon: str
+    summary: str | Promise
+    entries: Sequence[Entry]
+
+
+class WorkArea:
+    """The frame around a page. Everything is worked out when a template asks, so a page without a frame pays nothing."""
+
+    themes = THEMES
+    demo_mode = settings.DEMO_MODE
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    @property
+    def theme(self) -> str:
+        """light, dark, or auto for what the reader's device prefers."""
+        chosen = self._request.COOKIES.get(THEME_COOKIE)
+        return chosen if chosen in THEMES else "auto"
+
+    @property
+    def menu_state(self) -> str:
+        """open, or folded to a row of icons."""
+        chosen = self._request.COOKIES.get(MENU_COOKIE)
+        return chosen if chosen in MENU_STATES else "open"
+
+    @cached_property
+    def user(self) -> Any:
+        """The logged-in user, or None: a page for what went wrong may come before anybody is known."""
+        user = getattr(self._request, "user", None)
+        return user if user is not None and user.is_authenticated else None
+
+    @cached_property
+    def user_name(self) -> str:
+        """What the top bar calls the user."""
+        return (self.user.full_name or self.user.get_username()) if self.user else ""
+
+    @cached_property
+    def menu(self) -> list[Group]:
+        """Groups with the entries that the user's rights open; groups without any are left out."""
+        groups = []
+        for group in MENU:
+            entries = [self._entry(item.label, item.icon, item.url_name) for item in group.items if self.user and self.user.has_right(item.right)]
+            if entries:
+                groups.append(Group(group.label, group.icon, group.summary, entries))
+        return groups
+
+    @property
+    def applications(self) -> list[Group]:
+        """Every application there is, for the home page of a visitor."""
+        return [Group(group.label, group.icon, group.summary, ()) for group in MENU]
+
+    @cached_property
+    def opened_pages(self) -> list[shell.OpenedPage]:
+        """The strip of opened pages."""
+        return shell.opened_pages(self._request) if self.user else []
+
+    @property
+    def current_key(self) -> str:
+        """The key of the page being shown, see `core.shell.OpenedPage`."""
+        return shell.page_key(self._request.path)
+
+    def saved_drafts(self) -> list[str]:
+        """Paths of the entry pages whose contents were stored since the last page; handed over once."""
+        return shell.take_saved_drafts(self._request) if self.user else []
+
+    def _entry(self, label: str | Promise, icon: str, url_name: str) -> Entry:
+        url = reverse(url_name)
+        return Entry(label, icon, url, is_current=self._request.path == url)
+
+
+def work_area(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `work_area` in every template."""
+    return {"work_area": WorkArea(request)}
