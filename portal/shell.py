@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 
 from core import shell
-from portal.menu import MENU
+from portal.menu import MENU, MenuItem
 
 THEME_COOKIE = "portal_theme"
 THEMES = ("auto", "light", "dark")
@@ -41,9 +40,6 @@ class Group:
 
 class WorkArea:
     """The frame around a page. Everything is worked out when a template asks, so a page without a frame pays nothing."""
-
-    themes = THEMES
-    demo_mode = settings.DEMO_MODE
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -76,15 +72,16 @@ class WorkArea:
         """Groups with the entries that the user's rights open; groups without any are left out."""
         groups = []
         for group in MENU:
-            entries = [self._entry(item.label, item.icon, item.url_name) for item in group.items if self.user and self.user.has_right(item.right)]
+            mine = [item for item in group.items if self.user and self.user.has_right(item.right)]
+            entries = [self._entry(item) for item in mine]
             if entries:
                 groups.append(Group(group.label, group.icon, group.summary, entries))
         return groups
 
     @property
-    def applications(self) -> list[Group]:
-        """Every application there is, for the home page of a visitor."""
-        return [Group(group.label, group.icon, group.summary, ()) for group in MENU]
+    def tiles(self) -> list[Group]:
+        """What the home page shows: a user's own menu; to a visitor every application there is, without ways in."""
+        return self.menu if self.user else [Group(group.label, group.icon, group.summary, ()) for group in MENU]
 
     @cached_property
     def opened_pages(self) -> list[shell.OpenedPage]:
@@ -100,9 +97,9 @@ class WorkArea:
         """Paths of the entry pages whose contents were stored since the last page; handed over once."""
         return shell.take_saved_drafts(self._request) if self.user else []
 
-    def _entry(self, label: str | Promise, icon: str, url_name: str) -> Entry:
-        url = reverse(url_name)
-        return Entry(label, icon, url, is_current=self._request.path == url)
+    def _entry(self, item: MenuItem) -> Entry:
+        url = reverse(item.url_name)
+        return Entry(item.label, item.icon, url, is_current=self._request.path == url)
 
 
 def work_area(request: HttpRequest) -> dict[str, Any]:
