@@ -41,5 +41,5 @@ class WorkPageMixin:
         context["page_title"] = self.page_title()
         htmx = getattr(self.request, "htmx", None)
         if self.keeps_place and self.request.method == "GET" and not htmx:
-            open_page(self.request, self.page_title(), self.request.path)
+            open_page(self.request, self.page_title(), self.request.get_full_path())
         return context

@@ -60,9 +60,13 @@ class StateTable:
         try:
             return self._targets[state, event]
         except KeyError:
-            label = self.labels.get(state, state)
-            text = _("当前状态为“%(state)s”，不能%(doing)s。请刷新页面查看最新状态。") % {"state": label, "doing": doing}
-            raise ForbiddenTransition(state, event, text) from None
+            raise self.refusal(state, event, doing=doing) from None
+
+    def refusal(self, state: str, event: str, *, doing: str) -> ForbiddenTransition:
+        """The exception, with its text for the user, for something the state does not allow."""
+        label = self.labels.get(state, state)
+        text = _("当前状态为“%(state)s”，不能%(doing)s。请刷新页面查看最新状态。") % {"state": label, "doing": doing}
+        return ForbiddenTransition(state, event, text)
 
     def sources(self, event: str) -> frozenset[str]:
         """All states from which `event` leads somewhere."""

@@ -1,4 +1,4 @@
-"""Registers smartgate with Django."""
+"""Registers the smart gate with Django, and its messages with the relay."""
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
@@ -7,3 +7,10 @@ from django.utils.translation import gettext_lazy as _
 class SmartgateConfig(AppConfig):
     name = "smartgate"
     verbose_name = _("智能卡口散杂货")
+
+    def ready(self) -> None:
+        from relay import registry
+        from smartgate import handlers, messages
+
+        registry.register_outbound(messages.FILING, on_delivered=handlers.handle_delivered, on_refused=handlers.handle_refused)
+        registry.register_inbound(messages.RECEIPT, handlers.handle_receipt)

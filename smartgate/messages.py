@@ -1,0 +1,144 @@
+"""SGW101 and SGW102: filings as customs reads them, customs' receipts as the portal does (`domain.md` §3, `docs/protocol/`).
+
+Only data and XML; what is done with a message that came in stands in `handlers.py` (docs/adr/0003).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from lxml import etree
+
+from smartgate.models import Filing, FilingLine
+
+FILING = "SGW101"
+RECEIPT = "SGW102"
+CUSTOMS = "customs"
+NAMESPACE = "urn:ln-singlewindow:exchange:1"
+_SUBJECT = "smartgate.filing:"
+
+
+class Function(StrEnum):
+    """What is asked of customs."""
+
+    ADD = "ADD"
+    MOD = "MOD"
+    DEL = "DEL"
+
+
+#: Wire name and field of the header, in the order of the schema; OpTime, SeqNo … are filled from the same names.
+HEADER_FIELDS: tuple[tuple[str, str], ...] = (
+    ("SeqNo", "data_center_no"),
+    ("SureId", "trip_no"),
+    ("CustomsMaster", "customs_code"),
+    ("OpTime", "entered_at"),
+    ("ContractorCodeScc", "credit_code"),
+    ("ContractorCode", "organisation_code"),
+    ("OpUserId", "operator"),
+    ("BindKeyType", "bind_key_type"),
+    ("BindKeyInfo", "bind_key_info"),
+    ("RdCode", "business_type"),
+    ("DeclTrafMode", "transport_mode"),
+    ("IEFlag", "ie_flag"),
+    ("BayonetRdCode", "vehicle_flow_type"),
+    ("VehicleWeight", "vehicle_weight"),
+    ("TrailerWeight", "trailer_weight"),
+    ("ContaWeight", "container_weight"),
+    ("Remark", "remark"),
+)
+LINE_FIELDS: tuple[tuple[str, str], ...] = (
+    ("GNo", "line_no"),
+    ("IEDirection", "direction"),
+    ("BindObjType", "object_type"),
+    ("BindObjId", "object_id"),
+    ("TransportId", "vessel_name"),
+    ("VoyageNo", "voyage_no"),
+    ("RdCode", "business_type"),
+    ("BillType", "bill_type"),
+    ("GoodsWt", "pickup_weight"),
+    ("ContaId1", "container_no_1"),
+    ("ContaId2", "container_no_2"),
+    ("EsealId1", "seal_no_1"),
+    ("EsealId2", "seal_no_2"),
+    ("Remark", "remark"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The contents of an SGW102."""
+
+    data_center_no: str
+    trip_no: str
+    version: int
+    receipt_no: str
+    event: str
+    event_time: datetime
+    code: str
+    note: str
+
+
+def _tag(name: str) -> str:
+    return f"{{{NAMESPACE}}}{name}"
+
+
+def wire_text(value: object) -> str:
+    """A field's value as the wire has it: times ISO 8601 in Shanghai time, decimals without exponent and needless zeros."""
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return value.astimezone(ZoneInfo(settings.TIME_ZONE)).isoformat(timespec="seconds")
+        case Decimal():
+            text = f"{value:f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text
+        case _:
+            return str(value)
+
+
+def _append(parent: etree._Element, record: object, fields: Sequence[tuple[str, str]]) -> None:
+    for wire_name, field in fields:
+        text = wire_text(getattr(record, field))
+        if text:
+            etree.SubElement(parent, _tag(wire_name)).text = text
+
+
+def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Function) -> etree._Element:
+    """The business element of an SGW101 for the filing as it is now; fields without a value are left out."""
+    root = etree.Element(_tag("SmartGateFiling"), nsmap={None: NAMESPACE})
+    etree.SubElement(root, _tag("Function")).text = function.value
+    etree.SubElement(root, _tag("Version")).text = str(filing.version)
+    _append(etree.SubElement(root, _tag("Head")), filing, HEADER_FIELDS)
+    items = etree.SubElement(root, _tag("List"))
+    for line in lines:
+        _append(etree.SubElement(items, _tag("Item")), line, LINE_FIELDS)
+    return root
+
+
+def parse_receipt(element: etree._Element) -> Receipt:
+    """The contents of an SGW102 that its schema has already accepted."""
+
+    def text(name: str) -> str:
+        return (element.findtext(_tag(name)) or "").strip()
+
+    return Receipt(
+        data_center_no=text("SeqNo"),
+        trip_no=text("SureId"),
+        version=int(text("Version")),
+        receipt_no=text("ReceiptNo"),
+        event=text("Event"),
+        event_time=datetime.fromisoformat(text("EventTime")),
+        code=text("Code"),
+        note=text("Note"),
+    )
+
+
+def filing_id_of(subject: str) -> int:
+    """The filing a relay subject names. Raises ValueError for a subject of something else."""
+    if not subject.startswith(_SUBJECT):
+        raise ValueError(f"not a filing's subject: {subject!r}")
+    return int(subject.removeprefix(_SUBJECT))

@@ -1,0 +1,24 @@
+"""Reads of filings worth a name; always scoped to the reader."""
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from core import audit
+from core.models import AuditEntry
+from smartgate.models import Filing, FilingReceipt
+
+
+def filings_for(user: Any) -> QuerySet[Filing]:
+    """The user's filings as the query page shows them; each with `has_receipt`, which decides 查看回执."""
+    receipts = FilingReceipt.objects.for_user(user).filter(filing=OuterRef("pk"))
+    filings: QuerySet[Filing] = Filing.objects.for_user(user).annotate(has_receipt=Exists(receipts))
+    return filings
+
+
+def history_of(filing: Filing) -> QuerySet[AuditEntry]:
+    """What happened to a filing the user was shown, newest first; refused attempts are for the audit pages."""
+    entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(
+        object_type=audit.object_type(filing), object_id=str(filing.pk), refused=False
+    ).order_by("-id")
+    return entries[:50]

@@ -1,0 +1,378 @@
+"""Every write to a filing: what a user does with it and what customs says of it.
+
+Each function is one transaction: lock the row, check the state, change, audit, queue the message. It can be called again
+after a crash: what was committed stays, what was not never happened.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from core import audit
+from core.numbering import next_value
+from core.workflow import ActionRefused
+from relay.services import queue_message
+from smartgate import messages, rules, states
+from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus
+
+log = structlog.get_logger(__name__)
+
+DATA_CENTER_SEQUENCE = "smartgate_data_center_no"
+TRIP_SEQUENCE = "smartgate_trip_no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilingHeader:
+    """What a user enters in the header; weights in kg."""
+
+    customs_code: str
+    bind_key_type: str
+    bind_key_info: str
+    business_type: str
+    transport_mode: str
+    ie_flag: str
+    vehicle_weight: Decimal
+    trailer_weight: Decimal
+    container_weight: Decimal
+    vehicle_flow_type: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineEntry:
+    """What a user enters in a body line; weight in kg."""
+
+    object_type: str
+    voyage_no: str
+    business_type: str
+    direction: str = ""
+    object_id: str = ""
+    vessel_name: str = ""
+    bill_type: str = ""
+    pickup_weight: Decimal | None = None
+    container_no_1: str = ""
+    container_no_2: str = ""
+    seal_no_1: str = ""
+    seal_no_2: str = ""
+    remark: str = ""
+
+
+HEADER_NAMES = tuple(field.name for field in fields(FilingHeader))
+LINE_NAMES = tuple(field.name for field in fields(LineEntry))
+
+
+class FilingChanged(ActionRefused):
+    """Somebody saved the filing after this user opened it; nothing of either is lost."""
+
+
+class FilingInvalid(ActionRefused):
+    """The filing breaks a rule and cannot be declared; `errors` says which, one text each."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__(" ".join(errors))
+        self.errors = list(errors)
+
+
+def save_filing(
+    *,
+    actor: User,
+    header: FilingHeader,
+    lines: Sequence[LineEntry],
+    filing_id: int | None = None,
+    lock_version: int | None = None,
+    at: datetime | None = None,
+) -> Filing:
+    """暂存: store a new filing, or the changed contents of one that may be edited (M4 §3.1.2).
+
+    A new one gets its numbers, 录入时间 and the state 暂存; an edited one keeps state and numbers. `header` and `lines` must have
+    passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed; `at` is
+    the time of entry of a new filing (now when None).
+    Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
+    FilingChanged when it was saved by somebody else meanwhile.
+    """
+    if filing_id is None:
+        with transaction.atomic():
+            return _create(actor=actor, header=header, lines=lines, now=at or timezone.now())
+    known = _of_actor(actor, filing_id)
+    with (
+        audit.refusals_recorded(action="smartgate.filing.edit", obj=known, actor=actor, enterprise_id=known.enterprise_id),
+        transaction.atomic(),
+    ):
+        filing = _locked(filing_id)
+        states.require(states.EDIT, filing.status)
+        if lock_version is not None and filing.lock_version != lock_version:
+            raise FilingChanged(_("该单据已被其他用户修改。您录入的内容仍保留在本页，请打开最新单据核对后再暂存。"))
+        before = snapshot(filing)
+        _assign(filing, header)
+        filing.lock_version += 1
+        filing.save(update_fields=[*HEADER_NAMES, "lock_version"])
+        _replace_lines(filing, lines)
+        old, new = audit.changes(before, snapshot(filing))
+        audit.record(action="smartgate.filing.edit", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=old, after=new)
+    return filing
+
+
+def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], now: datetime) -> Filing:
+    enterprise = actor.enterprise
+    if enterprise is None:
+        raise ActionRefused(_("当前账号不属于任何企业，不能录入单据。"))
+    local = now.astimezone(ZoneInfo(settings.TIME_ZONE))
+    filing = Filing(
+        enterprise=enterprise,
+        created_by=actor,
+        data_center_no=f"{local:%Y}{next_value(DATA_CENTER_SEQUENCE):014d}",
+        trip_no=f"{local:%Y%m}{card_part(actor)}{next_value(TRIP_SEQUENCE):013d}",
+        status=states.TABLE.initial,
+        entered_at=now,
+        status_at=now,
+        credit_code=enterprise.credit_code,
+        organisation_code=enterprise.organisation_code,
+        operator=actor.ic_card_no or actor.username,
+    )
+    _assign(filing, header)
+    filing.save(force_insert=True)
+    _replace_lines(filing, lines)
+    audit.record(
+        action="smartgate.filing.create", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, after=snapshot(filing)
+    )
+    return filing
+
+
+def card_part(actor: User) -> str:
+    """Characters 7 to 19 of a 车次确认编号: the bound card's number, without one `U` and the user's id padded to 12."""
+    return actor.ic_card_no or f"U{actor.pk:012d}"
+
+
+def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = None, presented_card_no: str | None = None) -> Filing:
+    """申报: check everything once more, and send the filing to customs as a message of the same transaction (SGW-04).
+
+    `presented_card_no` is the number of the card in the user's reader, None without one.
+    Raises Filing.DoesNotExist, ForbiddenTransition, FilingChanged, FilingInvalid as `save_filing` does, and ActionRefused when the
+    card is missing or another one, or the vehicle has an open filing already.
+    """
+    known = _of_actor(actor, filing_id)
+    with audit.refusals_recorded(action="smartgate.filing.declare", obj=known, actor=actor, enterprise_id=known.enterprise_id):
+        try:
+            with transaction.atomic():
+                return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, presented_card_no=presented_card_no)
+        except IntegrityError as error:
+            if _violated(error) == "filing_one_open_per_vehicle":
+                raise ActionRefused(
+                    _("介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结、离场或删单后再申报。") % {"key": known.bind_key_info}
+                ) from None
+            raise
+
+
+def _declare(*, actor: User, filing_id: int, lock_version: int | None, presented_card_no: str | None) -> Filing:
+    filing = _locked(filing_id)
+    before = filing.status
+    target = states.TABLE.target(before, states.Event.DECLARE, doing=str(states.DECLARE.label))
+    if lock_version is not None and filing.lock_version != lock_version:
+        raise FilingChanged(_("该单据已被其他用户修改。请核对最新内容后再申报。"))
+    _check_card(actor, presented_card_no)
+    lines = list(filing.lines.all())
+    errors = rules.filing_errors(filing, lines)
+    if errors:
+        raise FilingInvalid(errors)
+    now = timezone.now()
+    filing.version += 1
+    message = queue_message(
+        partner=messages.CUSTOMS,
+        message_type=messages.FILING,
+        business=messages.filing_element(filing, lines, messages.Function.ADD),
+        subject=filing.subject,
+        enterprise_id=filing.enterprise_id,
+    )
+    filing.message_id = message.message_id
+    filing.declared_at = now
+    _move(filing, target, at=now)
+    filing.save(update_fields=["version", "message_id", "declared_at", *_MOVED])
+    audit.record(
+        action="smartgate.filing.declare",
+        obj=filing,
+        actor=actor,
+        enterprise_id=filing.enterprise_id,
+        before={"status": before},
+        after={"status": filing.status, "version": filing.version, "message_id": message.message_id},
+    )
+    log.info("filing_declared", trip_no=filing.trip_no, message_id=str(message.message_id))
+    return filing
+
+
+def _check_card(actor: User, presented_card_no: str | None) -> None:
+    """The operator's own card must be in the reader (`domain.md` §3.3, CARD-05)."""
+    if presented_card_no is not None and presented_card_no != actor.ic_card_no:
+        raise ActionRefused(
+            _("当前卡号 %(card)s 与用户注册信息卡号 %(bound)s 不一致，无法进行申报") % {"card": presented_card_no, "bound": actor.ic_card_no}
+        )
+    if settings.CARD_REQUIRED and presented_card_no is None:
+        raise ActionRefused(_("未检测到 IC 卡或 Ikey，无法进行申报。请插入与当前账号绑定的卡后重试。"))
+
+
+def delete_filing(*, actor: User, filing_id: int) -> None:
+    """删除: take away a filing that customs has not accepted. It is gone for every user; the row stays for late receipts and audit.
+
+    Raises Filing.DoesNotExist and ForbiddenTransition as `save_filing` does.
+    """
+    known = _of_actor(actor, filing_id)
+    with (
+        audit.refusals_recorded(action="smartgate.filing.delete", obj=known, actor=actor, enterprise_id=known.enterprise_id),
+        transaction.atomic(),
+    ):
+        filing = _locked(filing_id)
+        states.require(states.DELETE, filing.status)
+        before = snapshot(filing)
+        filing.deleted_at = timezone.now()
+        filing.lock_version += 1
+        filing.save(update_fields=["deleted_at", "lock_version"])
+        audit.record(action="smartgate.filing.delete", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=before)
+
+
+def mark_relayed(*, filing_id: int, message_id: UUID, at: datetime) -> bool:
+    """发往内网成功: customs' exchange has stored the message. Whether the filing moved; a second time changes nothing."""
+    return _delivery(filing_id=filing_id, message_id=message_id, event=states.Event.RELAYED, at=at, note="")
+
+
+def mark_relay_refused(*, filing_id: int, message_id: UUID, at: datetime, code: str, reason: str) -> bool:
+    """发往内网失败: customs' exchange has refused the message for good. Whether the filing moved."""
+    note = _("发往内网失败：%(reason)s（%(code)s）。请修改后重新申报。") % {"reason": reason, "code": code}
+    return _delivery(filing_id=filing_id, message_id=message_id, event=states.Event.RELAY_REFUSED, at=at, note=note[:1000])
+
+
+@transaction.atomic
+def _delivery(*, filing_id: int, message_id: UUID, event: states.Event, at: datetime, note: str) -> bool:
+    filing = Filing.unscoped.select_for_update(of=("self",)).get(pk=filing_id)
+    if filing.message_id != message_id or not states.TABLE.allows(filing.status, event):
+        log.info("delivery_without_effect", trip_no=filing.trip_no, status=filing.status, filing_event=event.value)
+        return False
+    _apply(filing, event, at=at, note=note, message_id=message_id)
+    return True
+
+
+@transaction.atomic
+def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: UUID | None) -> str:
+    """Keep customs' receipt with its filing and, when the table allows it from the present state, move the filing.
+
+    Returns what became of it, for the relay's log. Late, repeated and out-of-order receipts are kept and shown and change nothing
+    (`domain.md` §3.4). Raises Filing.DoesNotExist when SeqNo and SureId name no filing.
+    """
+    filing = Filing.unscoped.select_for_update(of=("self",)).get(data_center_no=receipt.data_center_no, trip_no=receipt.trip_no)
+    if FilingReceipt.unscoped.filter(filing=filing, receipt_no=receipt.receipt_no).exists():
+        return "repeated"
+    not_applied = _why_without_effect(filing, receipt, in_reply_to)
+    FilingReceipt.unscoped.create(
+        enterprise_id=filing.enterprise_id,
+        filing=filing,
+        receipt_no=receipt.receipt_no,
+        event=receipt.event,
+        version=receipt.version,
+        event_time=receipt.event_time,
+        received_at=timezone.now(),
+        code=receipt.code,
+        note=receipt.note,
+        applied=not not_applied,
+        not_applied_reason=not_applied,
+        message_id=message_id,
+    )
+    if not_applied:
+        log.info("receipt_without_effect", trip_no=filing.trip_no, receipt_no=receipt.receipt_no, reason=not_applied)
+        return "kept"
+    _apply(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
+    return "applied"
+
+
+def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: UUID | None) -> str:
+    """Why a receipt only gets kept, in the user's words; empty when it moves the filing."""
+    if receipt.version != filing.version or (in_reply_to is not None and in_reply_to != filing.message_id):
+        return _("该回执针对第 %(version)s 次申报，单据当前为第 %(current)s 次申报。") % {"version": receipt.version, "current": filing.version}
+    if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
+        return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.status_label}
+    return ""
+
+
+_MOVED = ("status", "status_at", "status_note", "lock_version")
+
+
+def _move(filing: Filing, target: str, *, at: datetime, note: str = "") -> None:
+    filing.status = target
+    filing.status_at = at
+    filing.status_note = note
+    filing.lock_version += 1
+
+
+def _apply(filing: Filing, event: states.Event, *, at: datetime, note: str, message_id: UUID) -> None:
+    """Move a locked filing by an event of the relay or of customs, and tell the audit trail."""
+    before = filing.status
+    _move(filing, states.TABLE.target(before, event, doing=event.value), at=at, note=note)
+    filing.save(update_fields=_MOVED)
+    audit.record(
+        action=f"smartgate.filing.{event.value.lower()}",
+        obj=filing,
+        actor=None,
+        enterprise_id=filing.enterprise_id,
+        before={"status": before},
+        after={"status": filing.status, "message_id": message_id},
+        reason=note,
+    )
+
+
+def _violated(error: IntegrityError) -> str:
+    """Name of the database constraint that an IntegrityError speaks of."""
+    return str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", ""))
+
+
+def _of_actor(actor: User, filing_id: int) -> Filing:
+    filing: Filing = Filing.objects.for_user(actor).get(pk=filing_id)
+    return filing
+
+
+def _locked(filing_id: int) -> Filing:
+    filing: Filing = Filing.unscoped.select_for_update(of=("self",)).get(pk=filing_id, deleted_at__isnull=True)
+    return filing
+
+
+def _assign(filing: Filing, header: FilingHeader) -> None:
+    for name, value in rules.without_grey_header(asdict(header)).items():
+        setattr(filing, name, value)
+
+
+def _replace_lines(filing: Filing, lines: Sequence[LineEntry]) -> None:
+    """Store the body as it stands on the page; line numbers are 1, 2, 3 … without gaps."""
+    filing.lines.all().delete()
+    header = header_values(filing)
+    FilingLine.unscoped.bulk_create(
+        FilingLine(
+            enterprise_id=filing.enterprise_id, filing=filing, line_no=number, **rules.without_grey_line(asdict(line), header)
+        )
+        for number, line in enumerate(lines, start=1)
+    )
+
+
+def header_values(filing: Filing) -> dict[str, Any]:
+    """The header's entered fields by name."""
+    return {name: getattr(filing, name) for name in HEADER_NAMES}
+
+
+def line_values(line: FilingLine) -> dict[str, Any]:
+    """A body line's entered fields by name."""
+    return {name: getattr(line, name) for name in LINE_NAMES}
+
+
+def snapshot(filing: Filing) -> Mapping[str, Any]:
+    """The filing with its lines as plain values, for the audit trail."""
+    return {
+        **header_values(filing),
+        "status": FilingStatus(filing.status).value,
+        "lines": [line_values(line) for line in filing.lines.order_by("line_no")],
+    }

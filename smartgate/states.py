@@ -1,0 +1,97 @@
+"""States of a filing and who may do what in which (`domain.md` §3.4, SGW-05, SGW-07).
+
+One table for services, views, templates and tests.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.rights import Right
+from core.workflow import StateTable, Transition
+from smartgate.models import FilingStatus as S
+
+
+class Event(StrEnum):
+    """What moves a filing. The upper-case ones are customs' words in SGW102."""
+
+    DECLARE = "declare"
+    RELAYED = "relayed"
+    RELAY_REFUSED = "relay_refused"
+    STORED = "STORED"
+    REJECTED = "REJECTED"
+    LOCKED = "LOCKED"
+    UNLOCKED = "UNLOCKED"
+    CLOSED = "CLOSED"
+    CLOSED_MANUALLY = "CLOSED_MANUALLY"
+    DEPARTED = "DEPARTED"
+    VOID_ACCEPTED = "void_accepted"
+
+
+#: Events that customs reports as such; the others are the portal's own names.
+CUSTOMS_EVENTS = frozenset(
+    {Event.STORED, Event.REJECTED, Event.LOCKED, Event.UNLOCKED, Event.CLOSED, Event.CLOSED_MANUALLY, Event.DEPARTED}
+)
+
+
+def _from(*sources: S) -> frozenset[str]:
+    return frozenset(source.value for source in sources)
+
+
+TABLE = StateTable(
+    initial=S.DRAFT,
+    labels={status.value: str(status.query_label) for status in S},
+    transitions=[
+        Transition(_from(S.DRAFT, S.REJECTED, S.RELAY_FAILED), Event.DECLARE, S.DECLARED),
+        Transition(_from(S.DECLARED), Event.RELAYED, S.RELAYED),
+        Transition(_from(S.DECLARED), Event.RELAY_REFUSED, S.RELAY_FAILED),
+        Transition(_from(S.RELAYED), Event.STORED, S.STORED),
+        Transition(_from(S.RELAYED, S.STORED), Event.REJECTED, S.REJECTED),
+        Transition(_from(S.STORED, S.UNLOCKED), Event.LOCKED, S.LOCKED),
+        Transition(_from(S.LOCKED), Event.UNLOCKED, S.UNLOCKED),
+        Transition(_from(S.STORED, S.LOCKED, S.UNLOCKED), Event.CLOSED, S.CLOSED),
+        Transition(_from(S.STORED, S.LOCKED, S.UNLOCKED), Event.CLOSED_MANUALLY, S.CLOSED_MANUALLY),
+        Transition(_from(S.STORED, S.UNLOCKED, S.CLOSED, S.CLOSED_MANUALLY), Event.DEPARTED, S.DEPARTED),
+        Transition(_from(S.STORED, S.UNLOCKED), Event.VOID_ACCEPTED, S.VOIDED),
+    ],
+)
+
+#: 暂存, 退单, 发往内网失败: the filing is the enterprise's again, to change, delete or declare.
+EDITABLE = TABLE.sources(Event.DECLARE)
+_ALL = frozenset(S.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a user does with a filing: its name on the button, the right it needs, the states that allow it."""
+
+    name: str
+    label: str | Promise
+    right: Right
+    states: frozenset[str]
+
+
+VIEW = Action("view", _("查看"), Right.SMARTGATE_VIEW, _ALL)
+EDIT = Action("edit", _("修改"), Right.SMARTGATE_EDIT, EDITABLE)
+COPY = Action("copy", _("复制"), Right.SMARTGATE_EDIT, _ALL)
+DELETE = Action("delete", _("删除"), Right.SMARTGATE_EDIT, EDITABLE)
+DECLARE = Action("declare", _("申报"), Right.SMARTGATE_DECLARE, EDITABLE)
+#: In any state, as soon as there is a receipt.
+RECEIPTS = Action("receipts", _("查看回执"), Right.SMARTGATE_VIEW, _ALL)
+ACTIONS = (VIEW, EDIT, DECLARE, DELETE, RECEIPTS, COPY)
+
+
+def may(action: Action, *, user: Any, status: str, has_receipt: bool = False) -> bool:
+    """Whether `user` may do `action` with a filing of his enterprise in that state."""
+    if action is RECEIPTS and not has_receipt:
+        return False
+    return status in action.states and user.has_right(action.right)
+
+
+def require(action: Action, status: str) -> None:
+    """Raises ForbiddenTransition, with a text for the user, when the state does not allow the action."""
+    if status not in action.states:
+        raise TABLE.refusal(status, action.name, doing=str(action.label))
