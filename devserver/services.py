@@ -36,22 +36,17 @@ class ServiceAddresses:
 
 
 def socket_dir(directory: Path) -> Path:
-    """Where the sockets of the servers under `directory` go: below it, or in a short private one when its path will not do.
-
-    Raises DevServerError when somebody else owns the short one.
-    """
+    """Where the sockets of the servers under `directory` go: below it, or in a short private one when its path will not do."""
     inside = directory / "s"
     longest = f"{inside}/pg/.s.PGSQL.{PORT}"
     if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH and PLAIN_PATH.fullmatch(longest):
         return inside
     digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    short = Path("/tmp") / f"portal-{os.geteuid()}-{digest}"  # not gettempdir(): TMPDIR may be the long path
-    _make_private(short)
-    return short
+    return Path("/tmp") / f"portal-{os.geteuid()}-{digest}"  # not gettempdir(): TMPDIR may be the long path
 
 
 def _make_private(directory: Path) -> None:
-    """Make `directory`, which has a name that others can guess, ours alone."""
+    """Make `directory`, which has a name that others can guess, ours alone. Raises DevServerError when it is somebody else's."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     found = directory.lstat()
@@ -59,6 +54,17 @@ def _make_private(directory: Path) -> None:
         raise DevServerError(f"{directory} belongs to somebody else. Remove it, or choose another directory: VAR_DIR=…")
     # Entered by PostgreSQL's account, listed and written by nobody but us.
     directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def servers(directory: Path, *, throwaway: bool = False) -> tuple[Postgres, RedisServer]:
+    """The two servers over the data in `directory`, not started."""
+    directory = directory.resolve()
+    sockets = socket_dir(directory)
+    log = directory / "log"
+    return (
+        Postgres(data=directory / "postgres", socket_dir=sockets / "pg", log=log / "postgres.log", throwaway=throwaway),
+        RedisServer(data=directory / "redis", socket_dir=sockets / "redis", log=log / "redis.log", throwaway=throwaway),
+    )
 
 
 @contextlib.contextmanager
@@ -71,10 +77,9 @@ def running(directory: Path, *, throwaway: bool = False) -> Iterator[ServiceAddr
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.resolve()
     sockets = socket_dir(directory)
-    sockets.mkdir(exist_ok=True)
-    log = directory / "log"
-    postgres = Postgres(data=directory / "postgres", socket_dir=sockets / "pg", log=log / "postgres.log", throwaway=throwaway)
-    redis = RedisServer(data=directory / "redis", socket_dir=sockets / "redis", log=log / "redis.log", throwaway=throwaway)
+    if sockets.parent != directory:
+        _make_private(sockets)
+    postgres, redis = servers(directory, throwaway=throwaway)
     try:
         redis.start()
         postgres.start()
@@ -109,9 +114,6 @@ def ephemeral() -> Iterator[ServiceAddresses]:
 
 def _remove_abandoned(directory: Path) -> None:
     """Remove what a killed process left of its `ephemeral`."""
-    for server in (
-        Postgres(data=directory / "postgres", socket_dir=directory, log=directory / "log"),
-        RedisServer(data=directory / "redis", socket_dir=directory, log=directory / "log"),
-    ):
+    for server in servers(directory):
         server.end_leftover()
     shutil.rmtree(directory, ignore_errors=True)

@@ -17,7 +17,8 @@ _running = contextlib.ExitStack()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None, object, object]:
-    """Start the servers ahead of pytest-django, which imports the settings in this hook."""
+    """Set the mode and start the servers ahead of pytest-django, which imports the settings in this hook, before any conftest."""
+    os.environ.setdefault("PORTAL_MODE", "test")
     if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         os.environ.update(_running.enter_context(services.ephemeral()).environment())
     return (yield)

@@ -1,0 +1,86 @@
+"""`python -m devserver.prepare`: bring database and static files up to date, in one process that loads Django once.
+
+The environment says which database. Each step asks first whether there is anything to do.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from devserver.announce import ACCOUNTS
+from devserver.stamps import Stamp, fingerprint
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def migrate() -> None:
+    """Apply the migrations that the database does not have yet."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        say("Migrating the database")
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def seed() -> None:
+    """Load the shipped code tables and the demo data; again only when the code or the tables behind them have changed.
+
+    The stamp lies beside the database's files and goes with them. That a database was emptied by hand shows in the accounts.
+    """
+    stamp = Stamp(Path(settings.VAR_DIR) / "postgres" / "seeded.stamp")
+    rooms = sorted({ROOT / app.label for app in apps.get_app_configs() if Path(app.path).parent == ROOT})
+    sources = [file for room in rooms for file in sorted(room.rglob("*")) if file.suffix != ".pyc"]
+    current = fingerprint([file for file in sources if file.is_file()])
+    names = [name for name, _ in ACCOUNTS]
+    if stamp.matches(current) and get_user_model()._base_manager.filter(username__in=names).count() == len(names):
+        return
+    stamp.remove()
+    say("Loading code tables and demo data")
+    call_command("seed_reference", verbosity=0)
+    call_command("seed_demo", verbosity=0)
+    stamp.write(current)
+
+
+def collect_static() -> None:
+    """Gather, name by content and compress the static files; again only when one of them has changed."""
+    stamp = Stamp(Path(settings.VAR_DIR) / "run" / "static.stamp")
+    found = [Path(storage.path(name)) for finder in get_finders() for name, storage in finder.list([])]
+    current = fingerprint(sorted(found), django.__version__, settings.STORAGES["staticfiles"]["BACKEND"])
+    if stamp.matches(current) and (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+        return
+    stamp.remove()
+    say("Collecting the static files")
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write(current)
+
+
+def say(what: str) -> None:
+    """One line for the person at the terminal."""
+    print(what, flush=True)
+
+
+def main() -> int:
+    """Do what is to be done; gives the exit status."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+    django.setup()
+    try:
+        call_command("check", fail_level="ERROR", verbosity=0)
+        migrate()
+        seed()
+        collect_static()
+    except CommandError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""`make run`: everything the portal needs, in one terminal, and nothing left of it afterwards."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from honcho.environ import parse_procfile
+from honcho.manager import Manager
+
+from devserver import lock, services, vendor
+from devserver.errors import DevServerError
+from devserver.processes import end, end_leftovers
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_PASSWORD = "Demo12345"
+DEFAULT_PORT = 8000
+
+
+def var_dir(environment: Mapping[str, str]) -> Path:
+    """Where all data of this start lie: VAR_DIR, or var/ beside the Makefile."""
+    return (ROOT / (environment.get("VAR_DIR") or "var")).resolve()
+
+
+def port_number(environment: Mapping[str, str]) -> int:
+    """PORT, or 8000. Raises DevServerError for what is no port."""
+    text = environment.get("PORT") or str(DEFAULT_PORT)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise DevServerError(f"PORT={text} is not a port number (1 to 65535).")
+    return int(text)
+
+
+def refuse_taken_port(port: int) -> None:
+    """Raises DevServerError when we could not listen on this port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does: connections winding down do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except PermissionError as error:
+            raise DevServerError(f"Port {port} is reserved for the administrator. Choose another: make run PORT=8000") from error
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise DevServerError(
+                f"Port {port} is taken by another program. Choose another: make run PORT={min(port + 1, 65535)}"
+            ) from error
+
+
+def child_environment(environment: Mapping[str, str], directory: Path, port: int, addresses: services.ServiceAddresses) -> dict[str, str]:
+    """What the processes of the portal get: the person's own environment, and over it what makes this start."""
+    return {
+        **environment,
+        **addresses.environment(),
+        "PORTAL_MODE": "demo",
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "VAR_DIR": str(directory),
+        "EXCHANGE_ROOT": str(directory / "exchange"),
+        "PORT": str(port),
+        "WEB_BIND": f"127.0.0.1:{port}",
+        "PYTHONUNBUFFERED": "1",
+        # `python` in the Procfile is this one, wherever the clone was moved to.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
+    }
+
+
+class Supervisor(Manager):  # type: ignore[misc] # honcho carries no types
+    """honcho's manager, which ends all processes when one ends; this one says why it does."""
+
+    def terminate(self) -> None:
+        """End all. A signal during the start finds processes without an id, which honcho cannot end: `stopping` does."""
+        if not self._all_started():
+            raise SystemExit(self.returncode)
+        for name, process in self._processes.items():
+            if self.returncode is not None and process.get("returncode") is not None and not self._terminating:
+                self._system_print(f"{name} ended by itself (status {process['returncode']}): stopping everything\n")
+        super().terminate()
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """However the block is left, what it started and did not end is ended, before anything outside of it is."""
+    before = set(psutil.Process().children())
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
+        left = set(psutil.Process().children()) - before
+        # honcho's forked helpers do not listen, and go when the program below them does.
+        end([program for helper in left for program in (helper, *helper.children())], grace=5)
+
+
+def start(environment: Mapping[str, str]) -> int:
+    """Bring everything up, keep it up until told to stop, take everything down. Gives the exit status.
+
+    Raises DevServerError for what the person can put right.
+    """
+    directory, port = var_dir(environment), port_number(environment)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DevServerError(f"VAR_DIR={directory} cannot be made: {error.strerror}.") from error
+    url = f"http://127.0.0.1:{port}"
+    lock_file = directory / "run" / "lock"
+    with lock.held(lock_file, f"process {os.getpid()}, {url}/") as ours:
+        if not ours:
+            raise DevServerError(
+                f"The portal is running already from {directory} ({lock.holder(lock_file)}).\nFor a second one: make run PORT=… VAR_DIR=…"
+            )
+        notes = directory / "run" / "processes"
+        for note in end_leftovers(notes):
+            print(f"Ended {note.name} (process {note.pid}), left over from a start that was killed", flush=True)
+        refuse_taken_port(port)
+        vendor.copy(directory / "vendor")
+        print("Starting PostgreSQL and Redis", flush=True)
+        with services.running(directory) as addresses, stopping():
+            children = child_environment(environment, directory, port, addresses)
+            command = [sys.executable, "-m", "devserver.launch", str(notes), "prepare", sys.executable, "-m", "devserver.prepare"]
+            # Out of Ctrl-C's reach, like all our children: we hear it, and end them.
+            prepared = subprocess.run(command, cwd=ROOT, env=children, start_new_session=True, check=False)
+            if prepared.returncode != 0:
+                raise DevServerError("The portal could not be prepared; the lines above say why.")
+            status = supervise(children, notes, url)
+        print("Stopped.", flush=True)
+        return status
+
+
+def supervise(environment: dict[str, str], notes: Path, url: str) -> int:
+    """Run the processes of the Procfile until one ends or a signal comes. Gives the exit status: 0 when asked to stop."""
+    supervisor = Supervisor()
+    for name, command in parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes.items():
+        launched = f'exec python -m devserver.launch "$LAUNCH_NOTES" {name} {command}'
+        supervisor.add_process(name, launched, env={**environment, "LAUNCH_NOTES": str(notes)}, cwd=str(ROOT))
+    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD]
+    with subprocess.Popen(announce, cwd=ROOT, env=environment, start_new_session=True) as announcer:
+        try:
+            supervisor.loop()
+        finally:
+            announcer.kill()
+    asked = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    return 0 if supervisor.returncode in asked else (supervisor.returncode or 1)
+
+
+def main() -> int:
+    """Run, and tell what went wrong in plain words."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    # The terminal was closed: the same as being told to stop, whoever of us handles that just now.
+    signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        return start(os.environ)
+    except DevServerError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
