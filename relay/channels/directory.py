@@ -1,0 +1,177 @@
+"""The directory exchange: files in OutBox, SentBox, InBox and FailBox (`domain.md` §7).
+
+The partner's agent takes our files from OutBox and moves them to SentBox, or to FailBox when it refuses them; it puts its
+own into InBox. A file appears whole: it is written beside its place where readers do not look (`OutBox/.writing`, in any
+case the same file system), flushed to disk, and renamed.
+"""
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from django.conf import settings
+
+from relay.channels.base import Letter, ReceivedFile, ReturnedLetter, SendResult
+from relay.envelope import type_and_id
+from relay.models import AttemptOutcome
+
+log = structlog.get_logger(__name__)
+
+BOXES: Final = ("OutBox", "SentBox", "InBox", "FailBox")
+#: Where refused letters go once they are in the database, so that FailBox shows what nobody has looked at.
+HANDLED: Final = "handled"
+#: Older leftovers in `.writing` come from a worker that was killed; nobody takes this long to write a file.
+LEFTOVER_SECONDS: Final = 3600
+
+
+class DirectoryChannel:
+    """The boxes of one partner under `root`; makes them when they are not there."""
+
+    def __init__(self, root: Path, partner: str) -> None:
+        self.home = root / partner
+        self.out_box, self.sent_box, self.in_box, self.fail_box = (self.home / box for box in BOXES)
+        self.writing = self.out_box / ".writing"
+        for box in (self.writing, self.sent_box, self.in_box, self.fail_box / HANDLED):
+            box.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def for_partner(cls, partner: str) -> "DirectoryChannel":
+        """The boxes at the configured place."""
+        return cls(settings.EXCHANGE_ROOT, partner)
+
+    def send(self, letters: Sequence[Letter]) -> list[SendResult]:
+        """Write each letter into OutBox; see Channel.send."""
+        results = [self._write(letter) for letter in letters]
+        if any(result.outcome != AttemptOutcome.ERROR for result in results):
+            try:
+                _flush_directory(self.out_box)
+            except OSError as error:
+                # The names may not have reached the disk: unknown, so all of them go again.
+                return [SendResult(AttemptOutcome.ERROR, str(error))] * len(letters)
+        return results
+
+    def _write(self, letter: Letter) -> SendResult:
+        target = self.out_box / letter.file_name
+        # Never the same name twice: a worker that was thought dead may still be writing this very letter.
+        beside = self.writing / f"{secrets.token_hex(8)}.tmp"
+        try:
+            if target.exists() and target.stat().st_size == len(letter.content):
+                return SendResult(AttemptOutcome.WAITING)
+            try:
+                with beside.open("xb") as file:
+                    file.write(letter.content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.rename(target)
+            except OSError:
+                beside.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            return SendResult(AttemptOutcome.ERROR, str(error))
+        return SendResult(AttemptOutcome.SENT)
+
+    def receive(self, batch_size: int) -> Iterator[list[ReceivedFile]]:
+        """One look at InBox; see Channel.receive."""
+        names = self._names_by_age()
+        for start in range(0, len(names), batch_size):
+            batch = [file for name in names[start : start + batch_size] if (file := self._read(name))]
+            if batch:
+                yield batch
+
+    def _names_by_age(self) -> list[str]:
+        found: list[tuple[int, str]] = []
+        with os.scandir(self.in_box) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.endswith(".tmp"):
+                    continue
+                try:
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
+                except FileNotFoundError:
+                    continue
+        return [name for _, name in sorted(found)]
+
+    def _read(self, name: str) -> ReceivedFile | None:
+        path = self.in_box / name
+        shown = printable(name)
+        limit: int = settings.RELAY_MAX_MESSAGE_BYTES
+        try:
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                return ReceivedFile(name, found.st_size, None, "NOT_A_FILE", f"{shown} is not an ordinary file", _aside_name(name, found))
+            if found.st_size > limit:
+                reason = f"{shown} has {found.st_size} bytes; at most {limit} are read"
+                return ReceivedFile(name, found.st_size, None, "TOO_LARGE", reason, _aside_name(name, found))
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                content = file.read(limit + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # Left where it is: an operator mends the permissions, and meanwhile the others are read.
+            log.warning("inbox_file_unreadable", file=shown, error=str(error))
+            return None
+        if len(content) > limit:
+            return ReceivedFile(name, len(content), None, "TOO_LARGE", f"{shown} grew while it was read", _aside_name(name, found))
+        return ReceivedFile(name, len(content), content)
+
+    def forget(self, files: Sequence[ReceivedFile]) -> None:
+        """Delete from InBox what is stored. What cannot be deleted is read again and found to be a repeat."""
+        for file in files:
+            try:
+                (self.in_box / file.name).unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("inbox_file_not_deleted", file=printable(file.name), error=str(error))
+
+    def set_aside(self, file: ReceivedFile) -> None:
+        """Move an unread file to FailBox; see Channel.set_aside."""
+        try:
+            (self.in_box / file.name).rename(self.fail_box / file.aside_name)
+            _flush_directory(self.fail_box)
+        except OSError as error:
+            log.warning("inbox_file_not_set_aside", file=printable(file.name), error=str(error))
+
+    def returned(self) -> list[ReturnedLetter]:
+        """Our letters in FailBox; see Channel.returned. Other names there are left alone."""
+        self._clear_leftovers()
+        with os.scandir(self.fail_box) as entries:
+            found = [(entry.name, type_and_id(entry.name)) for entry in entries]
+        return [ReturnedLetter(name, parts[1]) for name, parts in sorted(found) if parts]
+
+    def forget_returned(self, letters: Sequence[ReturnedLetter]) -> None:
+        """Move refused letters to FailBox/handled."""
+        for letter in letters:
+            try:
+                (self.fail_box / letter.name).replace(self.fail_box / HANDLED / letter.name)
+            except OSError as error:
+                log.warning("returned_letter_not_moved", file=letter.name, error=str(error))
+
+    def _clear_leftovers(self) -> None:
+        with os.scandir(self.writing) as entries:
+            for entry in entries:
+                try:
+                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_SECONDS:
+                        os.unlink(entry.path)
+                except FileNotFoundError:
+                    continue
+
+
+def printable(name: str) -> str:
+    """A file name that came from outside, fit for the database and the log: controls and undecodable bytes show as `?`."""
+    return "".join(char if char.isprintable() else "?" for char in name)
+
+
+def _aside_name(name: str, found: os.stat_result) -> str:
+    """A name that no other file in FailBox has, and that the same file gets again when its move was cut short."""
+    return os.fsdecode(f"inbound-{found.st_ino:x}-{found.st_mtime_ns:x}-".encode() + os.fsencode(name)[-180:])
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

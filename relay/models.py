@@ -1,0 +1,183 @@
+"""Messages out, messages in, and what was tried. Nothing here is ever deleted by the relay itself.
+
+The tables grow to millions of rows of which a few hundred are unfinished, so every index the workers use is partial.
+Rows are written by `relay.services` only. They are operators' records: no view of an application reads them, and the
+enterprise a message belongs to is kept as a bare number because the relay knows no accounts.
+"""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboundState(models.TextChoices):
+    """queued → sent → delivered or refused. A technical receipt ends at `sent`: nobody answers it."""
+
+    QUEUED = "queued", _("待发送")
+    SENT = "sent", _("已发送，等待回执")
+    DELIVERED = "delivered", _("已送达")
+    REFUSED = "refused", _("被拒收")
+
+
+class InboundState(models.TextChoices):
+    """received → ready → handled, or quarantined from either."""
+
+    RECEIVED = "received", _("已接收")
+    READY = "ready", _("待处理")
+    HANDLED = "handled", _("已处理")
+    QUARANTINED = "quarantined", _("已隔离")
+
+
+class OutboundMessage(models.Model):
+    """One message to a partner: one id and one sequence of bytes for ever."""
+
+    message_id = models.UUIDField(_("报文编号"), unique=True)
+    message_type = models.CharField(_("报文类型"), max_length=6)
+    partner = models.CharField(_("接收方"), max_length=32)
+    subject = models.CharField(_("业务对象"), max_length=100, blank=True, help_text=_("同一对象的报文按顺序发送；为空时不排序"))
+    enterprise_id = models.BigIntegerField(_("企业编号"), null=True)
+    in_reply_to = models.UUIDField(_("所答复的报文"), null=True)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True)
+    content = models.BinaryField(_("报文内容"))
+    needs_receipt = models.BooleanField(_("需要技术回执"), default=True)
+    state = models.CharField(_("状态"), max_length=10, choices=OutboundState, default=OutboundState.QUEUED)
+    created_at = models.DateTimeField(_("生成时间"))
+    due_at = models.DateTimeField(_("下次处理时间"))
+    attempts = models.PositiveIntegerField(_("尝试次数"), default=0)
+    sent_at = models.DateTimeField(_("首次发送时间"), null=True)
+    last_sent_at = models.DateTimeField(_("最近发送时间"), null=True)
+    finished_at = models.DateTimeField(_("结束时间"), null=True)
+    reason_code = models.CharField(_("拒收代码"), max_length=32, blank=True)
+    reason_text = models.TextField(_("拒收原因"), blank=True)
+    lease_token = models.UUIDField(_("占用标记"), null=True)
+    leased_until = models.DateTimeField(_("占用到期"), null=True)
+
+    class Meta:
+        verbose_name = _("发出报文")
+        verbose_name_plural = _("发出报文")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=OutboundState.values), name="relay_outbound_state"),
+            models.CheckConstraint(
+                condition=models.Q(finished_at__isnull=True) | ~models.Q(state=OutboundState.QUEUED),
+                name="relay_outbound_queued_is_unfinished",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(finished_at__isnull=False) | ~models.Q(state__in=[OutboundState.DELIVERED, OutboundState.REFUSED]),
+                name="relay_outbound_ended_is_finished",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["partner", "due_at"], name="relay_out_due", condition=models.Q(finished_at__isnull=True)),
+            models.Index(fields=["partner", "subject", "id"], name="relay_out_order", condition=models.Q(finished_at__isnull=True)),
+            models.Index(fields=["partner", "message_type"], name="relay_out_refused", condition=models.Q(state=OutboundState.REFUSED)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_type} {self.message_id}"
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the boxes (`domain.md` §7)."""
+        return f"{self.message_type}_{self.message_id}.xml"
+
+
+class AttemptOutcome(models.TextChoices):
+    """What came of one attempt to send."""
+
+    SENT = "sent", _("已写出")
+    WAITING = "waiting", _("上次的文件尚未取走")
+    ERROR = "error", _("出错")
+
+
+class Attempt(models.Model):
+    """One attempt to send one message."""
+
+    message = models.ForeignKey(OutboundMessage, verbose_name=_("报文"), on_delete=models.PROTECT, related_name="attempt_rows")
+    at = models.DateTimeField(_("时间"))
+    outcome = models.CharField(_("结果"), max_length=8, choices=AttemptOutcome)
+    error = models.TextField(_("错误"), blank=True)
+    worker = models.CharField(_("工作进程"), max_length=100)
+
+    class Meta:
+        verbose_name = _("发送记录")
+        verbose_name_plural = _("发送记录")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.outcome}"
+
+
+class InboundMessage(models.Model):
+    """One file from a partner, byte for byte as it came, and what became of it (RLY-03)."""
+
+    partner = models.CharField(_("发送方"), max_length=32)
+    file_name = models.CharField(_("文件名"), max_length=255)
+    content = models.BinaryField(_("报文内容"))
+    size = models.BigIntegerField(_("字节数"))
+    sha256 = models.BinaryField(_("摘要"), max_length=32, null=True, help_text=_("超过大小限制而未读取的文件为空"))
+    kept_as = models.CharField(_("未读取文件的存放位置"), max_length=300, blank=True)
+    received_at = models.DateTimeField(_("接收时间"))
+    last_seen_at = models.DateTimeField(_("最近一次收到"))
+    repeats = models.PositiveIntegerField(_("重复次数"), default=0)
+    state = models.CharField(_("状态"), max_length=12, choices=InboundState, default=InboundState.RECEIVED)
+    message_id = models.UUIDField(_("报文编号"), null=True)
+    message_type = models.CharField(_("报文类型"), max_length=6, blank=True)
+    in_reply_to = models.UUIDField(_("所答复的报文"), null=True)
+    original = models.ForeignKey(
+        OutboundMessage, verbose_name=_("原报文"), on_delete=models.PROTECT, null=True, related_name="replies", db_index=False
+    )
+    subject = models.CharField(_("业务对象"), max_length=100, blank=True)
+    send_time = models.DateTimeField(_("发送时间"), null=True)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True)
+    due_at = models.DateTimeField(_("下次处理时间"))
+    attempts = models.PositiveIntegerField(_("处理次数"), default=0)
+    finished_at = models.DateTimeField(_("结束时间"), null=True)
+    outcome = models.TextField(_("处理结果"), blank=True)
+    reason_code = models.CharField(_("原因代码"), max_length=32, blank=True)
+    reason_text = models.TextField(_("原因"), blank=True)
+    answer = models.ForeignKey(
+        OutboundMessage, verbose_name=_("技术回执"), on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    answer_result = models.CharField(_("技术回执结果"), max_length=8, blank=True)
+    lease_token = models.UUIDField(_("占用标记"), null=True)
+    leased_until = models.DateTimeField(_("占用到期"), null=True)
+
+    class Meta:
+        verbose_name = _("收到报文")
+        verbose_name_plural = _("收到报文")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=InboundState.values), name="relay_inbound_state"),
+            models.UniqueConstraint(fields=["partner", "sha256"], name="relay_inbound_digest", condition=models.Q(sha256__isnull=False)),
+            models.UniqueConstraint(
+                fields=["partner", "message_id"], name="relay_inbound_id", condition=models.Q(message_id__isnull=False)
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["partner", "id"], name="relay_in_received", condition=models.Q(state=InboundState.RECEIVED)),
+            models.Index(fields=["due_at"], name="relay_in_ready", condition=models.Q(state=InboundState.READY)),
+            models.Index(fields=["partner", "subject", "id"], name="relay_in_order", condition=models.Q(state=InboundState.READY)),
+            models.Index(
+                fields=["partner", "message_type"], name="relay_in_quarantine", condition=models.Q(state=InboundState.QUARANTINED)
+            ),
+            models.Index(fields=["partner", "message_type", "-id"], name="relay_in_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class Lane(models.Model):
+    """A job that one worker at a time does for a partner: a lease, so that beat's runs do not pile up.
+
+    A row and not an advisory lock: it must hold over many transactions, and PgBouncer in transaction mode carries no
+    session locks.
+    """
+
+    name = models.CharField(max_length=64, primary_key=True)
+    token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("独占任务")
+        verbose_name_plural = _("独占任务")
+
+    def __str__(self) -> str:
+        return self.name

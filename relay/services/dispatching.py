@@ -1,0 +1,208 @@
+"""Sending what is due: claim a batch, send it outside any transaction, record what came of it.
+
+Between claim and record the rows carry a lease. A worker that dies leaves it to run out; then another sends the same bytes
+under the same id again, and the partner drops the repeat. That is why an unknown outcome needs no telling apart here.
+"""
+
+import os
+import random
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from relay import registry
+from relay.channels import open_channel
+from relay.channels.base import Letter, ReturnedLetter, SendResult
+from relay.models import Attempt, AttemptOutcome, OutboundMessage, OutboundState
+from relay.wake import awake
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 100
+#: First wait after an attempt that failed on our side; doubles up to RELAY_BACKOFF_MAX_SECONDS.
+ERROR_BACKOFF_SECONDS: Final = 1.0
+
+# The oldest unfinished message of a subject stands in the way of the younger ones, in whatever state it is (order is kept
+# per filing). A row that another worker holds is passed over, and looked at again after the lease.
+_CLAIM = """
+    UPDATE relay_outboundmessage AS claimed
+       SET lease_token = %(token)s, leased_until = now() + make_interval(secs => %(lease)s)
+      FROM (
+            SELECT id FROM relay_outboundmessage AS due
+             WHERE partner = %(partner)s AND finished_at IS NULL AND due_at <= now()
+               AND (leased_until IS NULL OR leased_until < now())
+               AND (subject = '' OR NOT EXISTS (
+                    SELECT 1 FROM relay_outboundmessage AS older
+                     WHERE older.partner = due.partner AND older.subject = due.subject
+                       AND older.finished_at IS NULL AND older.id < due.id))
+             ORDER BY due_at, id
+             LIMIT %(limit)s
+               FOR UPDATE SKIP LOCKED
+           ) AS chosen
+     WHERE claimed.id = chosen.id
+    RETURNING claimed.id, claimed.message_id, claimed.message_type, claimed.subject, claimed.request_id, claimed.content,
+              claimed.attempts, claimed.sent_at IS NOT NULL
+"""
+
+# Only what is still ours and still unfinished: the receipt may have come while the file was being written.
+_RECORD = """
+    UPDATE relay_outboundmessage AS message
+       SET state = CASE WHEN result.gone THEN 'sent' ELSE message.state END,
+           attempts = message.attempts + 1,
+           sent_at = CASE WHEN result.gone THEN coalesce(message.sent_at, %(now)s) ELSE message.sent_at END,
+           last_sent_at = CASE WHEN result.gone THEN %(now)s ELSE message.last_sent_at END,
+           finished_at = CASE WHEN result.gone AND NOT message.needs_receipt THEN %(now)s END,
+           due_at = result.due_at, lease_token = NULL, leased_until = NULL
+      FROM unnest(%(ids)s::bigint[], %(gone)s::boolean[], %(due)s::timestamptz[]) AS result(id, gone, due_at)
+     WHERE message.id = result.id AND message.lease_token = %(token)s AND message.finished_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message this worker may send until its lease runs out."""
+
+    id: int
+    message_id: UUID
+    message_type: str
+    subject: str
+    request_id: str
+    content: bytes
+    attempts: int
+    sent_before: bool
+
+
+def dispatch(partner: str) -> int:
+    """Send everything that is due to `partner`, batch by batch; returns how many attempts were made.
+
+    Safe to run in any number of workers at once. Raises UnknownPartnerError.
+    """
+    awake(partner)
+    channel = open_channel(partner)
+    done = 0
+    while claimed := claim(partner, token := uuid4()):
+        results = channel.send([Letter(message.message_id, message.message_type, message.content) for message in claimed])
+        record(claimed, results, token)
+        done += len(claimed)
+        if all(result.outcome == AttemptOutcome.ERROR for result in results):
+            break  # the channel is down: the rest would fail alike
+    return done
+
+
+def claim(partner: str, token: UUID, limit: int = BATCH) -> list[Claimed]:
+    """Lease the next due messages under `token`, at most one of each subject, oldest first."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"token": token, "lease": settings.RELAY_LEASE_SECONDS, "partner": partner, "limit": limit})
+        rows = sorted(cursor.fetchall())
+    return [
+        Claimed(pk, message_id, message_type, subject, request_id, bytes(content), attempts, sent_before)
+        for pk, message_id, message_type, subject, request_id, content, attempts, sent_before in rows
+    ]
+
+
+def record(claimed: Sequence[Claimed], results: Sequence[SendResult], token: UUID) -> None:
+    """Write down what came of each attempt, and when each message is due again."""
+    now = timezone.now()
+    worker = f"{socket.gethostname()}:{os.getpid()}"[:100]
+    gone = [result.outcome != AttemptOutcome.ERROR for result in results]
+    due = [now + _wait(message, sent) for message, sent in zip(claimed, gone, strict=True)]
+    ids = [message.id for message in claimed]
+    with transaction.atomic():
+        # In the order of ids, as the workers that handle receipts lock them: two batches cannot block each other for good.
+        list(OutboundMessage.objects.filter(pk__in=ids).order_by("pk").select_for_update().values_list("pk"))
+        with connection.cursor() as cursor:
+            cursor.execute(_RECORD, {"now": now, "ids": ids, "gone": gone, "due": due, "token": token})
+        Attempt.objects.bulk_create(
+            Attempt(message_id=message.id, at=now, outcome=result.outcome, error=result.error, worker=worker)
+            for message, result in zip(claimed, results, strict=True)
+        )
+    for message, result in zip(claimed, results, strict=True):
+        log.log(
+            30 if result.outcome == AttemptOutcome.ERROR else 20,
+            "relay_attempt",
+            request_id=message.request_id,
+            message_id=str(message.message_id),
+            message_type=message.message_type,
+            subject=message.subject,
+            outcome=str(result.outcome),
+            attempt=message.attempts + 1,
+            **({"error": result.error} if result.error else {}),
+        )
+
+
+def _wait(message: Claimed, sent: bool) -> timedelta:
+    if not sent:
+        return timedelta(seconds=backoff_seconds(message.attempts, ERROR_BACKOFF_SECONDS))
+    # However often our own disk refused it: for its receipt the first copy to leave waits the plain time.
+    earlier = message.attempts if message.sent_before else 0
+    return timedelta(seconds=backoff_seconds(earlier, float(settings.RELAY_RECEIPT_TIMEOUT_SECONDS)))
+
+
+def backoff_seconds(attempts_before: int, first: float) -> float:
+    """Seconds to wait after an attempt: `first`, doubled for each earlier one, at most RELAY_BACKOFF_MAX_SECONDS.
+
+    The last quarter is left to chance, so that what failed together does not come back together.
+    """
+    longest = min(float(settings.RELAY_BACKOFF_MAX_SECONDS), first * 2.0 ** min(attempts_before, 30))
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+def collect_returned(partner: str) -> int:
+    """Mark what the partner's agent put into FailBox as refused; returns how many letters were dealt with.
+
+    Each in a transaction of its own; one whose hook fails stays in FailBox and is tried at the next sweep.
+    """
+    channel = open_channel(partner)
+    done: list[ReturnedLetter] = []
+    for letter in channel.returned():
+        try:
+            with transaction.atomic():
+                message = (
+                    OutboundMessage.objects.select_for_update()
+                    .filter(partner=partner, message_id=letter.message_id)
+                    .defer("content")
+                    .first()
+                )
+                if message is not None and message.finished_at is None:
+                    refuse(message, timezone.now(), "FAIL_BOX", "the partner's agent put the file into FailBox")
+        except Exception:
+            log.exception("relay_returned_letter_failed", partner=partner, message_id=str(letter.message_id))
+            continue
+        done.append(letter)
+    channel.forget_returned(done)
+    return len(done)
+
+
+def refuse(message: OutboundMessage, at: datetime, code: str, reason: str) -> None:
+    """End a message as definitely refused and tell its application. The caller has locked the row, in its transaction."""
+    message.state = OutboundState.REFUSED
+    message.finished_at = at
+    message.reason_code = code[:32]
+    message.reason_text = reason
+    message.lease_token = message.leased_until = None
+    message.save(update_fields=["state", "finished_at", "reason_code", "reason_text", "lease_token", "leased_until"])
+    log.warning(
+        "relay_refused",
+        request_id=message.request_id,
+        message_id=str(message.message_id),
+        message_type=message.message_type,
+        subject=message.subject,
+        code=code,
+        reason=reason,
+    )
+    hooks = registry.outbound_hooks(message.message_type)
+    if hooks is not None and hooks.on_refused is not None:
+        hooks.on_refused(reference(message), at, message.reason_code, reason)
+
+
+def reference(message: OutboundMessage) -> registry.OutboundRef:
+    """What the applications get to see of an outbound message."""
+    return registry.OutboundRef(message.pk, message.message_id, message.message_type, message.subject)

@@ -1,0 +1,215 @@
+"""Handing what was read to its application, and ending the outbound messages it speaks of.
+
+A batch runs in one transaction. When anything in it raises, all of it rolls back and each message gets a transaction of its
+own, so one that fails costs the others a second run and nothing else (docs/adr/0031). Between claim and end a row carries a
+lease, and the last statement of the transaction insists on it: what a worker did after its lease ran out is rolled back.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial as bind
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from lxml import etree
+
+from relay import registry
+from relay.conf import handler_attempts
+from relay.envelope import RECEIPT_TYPE, read, text_of
+from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.registry import Incoming, MessageRefused
+from relay.services.dispatching import backoff_seconds, reference, refuse
+from relay.wake import wake
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 50
+RETRY_SECONDS: Final = 1.0
+
+# As for what goes out: the oldest of a subject first, also while it waits for another try.
+_CLAIM = """
+    UPDATE relay_inboundmessage AS claimed
+       SET lease_token = %(token)s, leased_until = now() + make_interval(secs => %(lease)s), attempts = claimed.attempts + 1
+      FROM (
+            SELECT id FROM relay_inboundmessage AS due
+             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= now() AND (leased_until IS NULL OR leased_until < now())
+               AND (subject = '' OR NOT EXISTS (
+                    SELECT 1 FROM relay_inboundmessage AS older
+                     WHERE older.partner = due.partner AND older.subject = due.subject AND older.state = 'ready' AND older.id < due.id))
+             ORDER BY due_at, id
+             LIMIT %(limit)s
+               FOR UPDATE SKIP LOCKED
+           ) AS chosen
+     WHERE claimed.id = chosen.id
+    RETURNING claimed.id
+"""
+
+_FINISH = """
+    UPDATE relay_inboundmessage AS message
+       SET state = 'handled', finished_at = %(now)s, outcome = result.note, lease_token = NULL, leased_until = NULL
+      FROM unnest(%(ids)s::bigint[], %(notes)s::text[]) AS result(id, note)
+     WHERE message.id = result.id AND message.lease_token = %(token)s AND message.state = 'ready'
+"""
+
+
+class _LeaseLostError(RuntimeError):
+    """Another worker has taken over; what was done here must not be kept."""
+
+
+def handle(partner: str) -> int:
+    """Handle everything of `partner` that is ready and due; returns how many messages were tried.
+
+    Safe to run in any number of workers at once.
+    """
+    done = 0
+    while messages := claim(partner, token := uuid4()):
+        fresh = [message for message in messages if message.attempts == 1]
+        if fresh and not _handle_together(fresh, token):
+            for message in fresh:
+                _handle_alone(message, token)
+        for message in messages:
+            if message.attempts > 1:
+                _handle_alone(message, token)
+        done += len(messages)
+    return done
+
+
+def claim(partner: str, token: UUID, limit: int = BATCH) -> list[InboundMessage]:
+    """Lease the next messages under `token`, at most one of each subject, oldest first."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"token": token, "lease": settings.RELAY_LEASE_SECONDS, "partner": partner, "limit": limit})
+        ids = [row[0] for row in cursor.fetchall()]
+    return list(InboundMessage.objects.filter(pk__in=ids).order_by("pk")) if ids else []
+
+
+def _handle_together(messages: Sequence[InboundMessage], token: UUID) -> bool:
+    """Whether all of them went through."""
+    try:
+        _run(messages, token)
+    except Exception as error:
+        log.info("relay_batch_taken_apart", messages=len(messages), error=repr(error))
+        return False
+    return True
+
+
+def _handle_alone(message: InboundMessage, token: UUID) -> None:
+    if message.attempts > handler_attempts():
+        _set_aside(message, token, "HANDLER_FAILED", "the worker died each time it handled this message")
+        return
+    try:
+        _run([message], token)
+    except _LeaseLostError:
+        log.warning("relay_lease_lost", message_id=str(message.message_id))
+    except MessageRefused as refusal:
+        _set_aside(message, token, refusal.code, refusal.reason)
+    except Exception as error:
+        log.exception("relay_handler_failed", message_id=str(message.message_id), request_id=message.request_id, attempt=message.attempts)
+        if message.attempts >= handler_attempts():
+            _set_aside(message, token, "HANDLER_FAILED", repr(error))
+        else:
+            wait = timedelta(seconds=backoff_seconds(message.attempts - 1, RETRY_SECONDS))
+            InboundMessage.objects.filter(pk=message.pk, lease_token=token).update(
+                due_at=timezone.now() + wait, lease_token=None, leased_until=None, reason_code="RETRY", reason_text=repr(error)
+            )
+
+
+@transaction.atomic
+def _run(messages: Sequence[InboundMessage], token: UUID) -> None:
+    now = timezone.now()
+    originals = _lock_originals(messages)
+    delivered: list[int] = []
+    notes: list[str] = []
+    for message in messages:
+        original = originals.get(message.original_id or 0)
+        context = {"request_id": message.request_id, "message_id": str(message.message_id), "subject": message.subject}
+        with structlog.contextvars.bound_contextvars(**context):
+            business = read(bytes(message.content))[1]
+            if original is not None and original.finished_at is None and not _is_rejection(message, business):
+                _deliver(original, now)
+                delivered.append(original.pk)
+            if message.message_type == RECEIPT_TYPE:
+                notes.append(_technical_receipt(business, original, now))
+            else:
+                notes.append(_business_message(message, business, original))
+            log.info("relay_handled", message_type=message.message_type, outcome=notes[-1])
+    if delivered:
+        OutboundMessage.objects.filter(pk__in=delivered).update(
+            state=OutboundState.DELIVERED, finished_at=now, lease_token=None, leased_until=None
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(_FINISH, {"now": now, "ids": [message.pk for message in messages], "notes": notes, "token": token})
+        if cursor.rowcount != len(messages):
+            raise _LeaseLostError
+    if originals:
+        # The next message of these subjects may go now.
+        transaction.on_commit(bind(wake, messages[0].partner), robust=True)
+
+
+def _lock_originals(messages: Sequence[InboundMessage]) -> dict[int, OutboundMessage]:
+    ids = {message.original_id for message in messages if message.original_id is not None}
+    if not ids:
+        return {}
+    return {row.pk: row for row in OutboundMessage.objects.select_for_update().filter(pk__in=ids).defer("content").order_by("pk")}
+
+
+def _is_rejection(message: InboundMessage, business: etree._Element) -> bool:
+    return message.message_type == RECEIPT_TYPE and text_of(business, "Result") == "REJECTED"
+
+
+def _deliver(original: OutboundMessage, now: datetime) -> None:
+    """The partner has it: its receipt says so, or it answers, which it could not do without having it."""
+    original.state = OutboundState.DELIVERED
+    original.finished_at = now
+    hooks = registry.outbound_hooks(original.message_type)
+    if hooks is not None and hooks.on_delivered is not None:
+        hooks.on_delivered(reference(original), now)
+
+
+def _technical_receipt(business: etree._Element, original: OutboundMessage | None, now: datetime) -> str:
+    if original is None:
+        return "names no message of ours"
+    if text_of(business, "Result") == "REJECTED" and original.finished_at is None:
+        refuse(original, now, text_of(business, "Code") or "REJECTED", text_of(business, "Note"))
+    return f"the message is {original.state}"
+
+
+def _business_message(message: InboundMessage, business: etree._Element, original: OutboundMessage | None) -> str:
+    handler = registry.inbound_handler(message.message_type)
+    if handler is None or message.message_id is None or message.send_time is None:
+        raise MessageRefused("UNKNOWN_TYPE", f"nobody here takes {message.message_type}")
+    incoming = Incoming(
+        inbound_id=message.pk,
+        message_id=message.message_id,
+        message_type=message.message_type,
+        partner=message.partner,
+        in_reply_to=message.in_reply_to,
+        send_time=message.send_time,
+        business=business,
+        original=reference(original) if original is not None else None,
+    )
+    return handler(incoming) or ""
+
+
+def _set_aside(message: InboundMessage, token: UUID, code: str, reason: str) -> None:
+    now = timezone.now()
+    InboundMessage.objects.filter(pk=message.pk, lease_token=token).update(
+        state=InboundState.QUARANTINED,
+        finished_at=now,
+        reason_code=code[:32],
+        reason_text=reason,
+        lease_token=None,
+        leased_until=None,
+    )
+    log.warning(
+        "relay_quarantined",
+        request_id=message.request_id,
+        message_id=str(message.message_id),
+        message_type=message.message_type,
+        subject=message.subject,
+        code=code,
+        reason=reason,
+    )
