@@ -1,4 +1,10 @@
-"""URLs of the code tables."""
+"""Addresses of the code tables."""
+
+from django.urls import path
+
+from reference import views
 
 app_name = "reference"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("lookup/<slug:table>/", views.lookup, name="lookup"),
+]

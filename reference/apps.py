@@ -1,0 +1,9 @@
+"""Registers reference with Django."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ReferenceConfig(AppConfig):
+    name = "reference"
+    verbose_name = _("代码表")
