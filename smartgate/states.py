@@ -95,3 +95,19 @@ def require(action: Action, status: str) -> None:
     """Raises ForbiddenTransition, with a text for the user, when the state does not allow the action."""
     if status not in action.states:
         raise TABLE.refusal(status, action.name, doing=str(action.label))
+
+
+#: Customs' words in a receipt, as users read them.
+RECEIPT_LABELS: dict[str, str | Promise] = {
+    Event.STORED: S.STORED.label,
+    Event.REJECTED: S.REJECTED.label,
+    Event.LOCKED: S.LOCKED.label,
+    Event.UNLOCKED: S.UNLOCKED.label,
+    Event.CLOSED: S.CLOSED.label,
+    Event.CLOSED_MANUALLY: S.CLOSED_MANUALLY.label,
+    Event.DEPARTED: S.DEPARTED.label,
+    "CHANGE_ACCEPTED": _("变更或删单已接受"),
+    "CHANGE_REJECTED": _("变更或删单被退回"),
+}
+#: What users did, as a filing's history tells it; everything else there is told by the state it led to.
+AUDIT_LABELS: dict[str, str | Promise] = {"create": _("新增"), "edit": _("修改"), "declare": _("申报"), "delete": _("删除")}

@@ -1,4 +1,17 @@
 """URLs of the smart gate."""
 
+from django.urls import path
+
+from smartgate import views
+
 app_name = "smartgate"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("filings/", views.FilingListView.as_view(), name="list"),
+    path("filings/new/", views.NewFilingView.as_view(), name="new"),
+    path("filings/<int:pk>/", views.FilingView.as_view(), name="detail"),
+    path("filings/<int:pk>/status/", views.FilingStatusView.as_view(), name="status"),
+    path("filings/<int:pk>/edit/", views.EditFilingView.as_view(), name="edit"),
+    path("filings/<int:pk>/copy/", views.CopyFilingView.as_view(), name="copy"),
+    path("filings/<int:pk>/delete/", views.DeleteFilingView.as_view(), name="delete"),
+    path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
+]

@@ -1,0 +1,281 @@
+"""Pages of the smart gate (M4 §3). A view does HTTP and calls one service or one query."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.generic import TemplateView, View
+
+from accounts.rights import Right
+from core.forms.page import EntryPage
+from core.listing import QueryPageView, RowAction, return_url
+from core.tenancy import get_for_user
+from core.views import WorkPageMixin
+from core.workflow import ActionRefused
+from smartgate import queries, services, states
+from smartgate.filters import FilingFilter
+from smartgate.forms import FilingForm, FilingLineForm
+from smartgate.models import Filing, FilingStatus
+from smartgate.tables import STATUS_COLOURS, FilingTable
+
+#: Icon of each row action; those missing here are not offered in the list.
+_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt", states.COPY: "copy"}
+#: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
+_MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
+
+
+def url_of(action: states.Action, filing: Filing) -> str:
+    """Where an action on a filing is asked for."""
+    return reverse("smartgate:detail" if action is states.VIEW else f"smartgate:{action.name}", args=[filing.pk])
+
+
+class OneFilingMixin:
+    """Reaches the filing of the URL: the user's own, everything else is 404."""
+
+    request: HttpRequest
+    kwargs: dict[str, Any]
+
+    @cached_property
+    def filing(self) -> Filing:
+        filing: Filing = get_for_user(Filing.objects, self.request.user, pk=self.kwargs["pk"])
+        return filing
+
+
+class FilingListView(QueryPageView):
+    """查询 (M4 §3.2, SGW-06)."""
+
+    title = gettext_lazy("查询")
+    right = Right.SMARTGATE_VIEW
+    page = "smartgate.filings"
+    filterset_class = FilingFilter
+    table_class = FilingTable
+    ordering = ("-entered_at",)
+    sortable = {"entered_at": "entered_at"}
+    empty_hint = gettext_lazy("还没有单据。点击左侧菜单“新增”录入第一票。")
+
+    def get_queryset(self) -> Any:
+        return queries.filings_for(self.request.user)
+
+    def row_actions(self, user: Any, row: Filing) -> Sequence[RowAction]:
+        return [
+            RowAction(
+                action.label,
+                url_of(action, row),
+                icon,
+                method="post" if action is states.DELETE else "get",
+                confirm=_("确认删除车次确认编号为 %(trip_no)s 的单据吗？删除后不可恢复。") % {"trip_no": row.trip_no} if action is states.DELETE else False,
+            )
+            for action, icon in _ACTION_ICONS.items()
+            if states.may(action, user=user, status=row.status, has_receipt=row.has_receipt)  # type: ignore[attr-defined]
+        ]
+
+
+class FilingEntryPage(WorkPageMixin, EntryPage):
+    """新增, 修改, 复制: the entry page over a new or a stored filing."""
+
+    right = Right.SMARTGATE_EDIT
+    form_class = FilingForm
+    line_form_class = FilingLineForm
+    #: The filing that is being edited, None for a new one.
+    filing: Filing | None = None
+
+    def new_url(self) -> str:
+        return reverse("smartgate:new")
+
+    def save(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
+        filing = self._store(header, lines)
+        messages.success(self.request, _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no})
+        return HttpResponseRedirect(reverse("smartgate:edit", args=[filing.pk]))
+
+    def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
+        """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
+        filing = self._store(header, lines)
+        try:
+            services.declare_filing(actor=self.request.user, filing_id=filing.pk, lock_version=filing.lock_version)  # type: ignore[arg-type]
+        except ActionRefused as refusal:
+            messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
+            return HttpResponseRedirect(reverse("smartgate:edit", args=[filing.pk]))
+        messages.success(self.request, _("申报成功。单据已发往海关，回执将显示在本页。"))
+        return HttpResponseRedirect(reverse("smartgate:detail", args=[filing.pk]))
+
+    def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
+        try:
+            return services.save_filing(
+                actor=self.request.user,  # type: ignore[arg-type]
+                filing_id=self.filing.pk if self.filing else None,
+                lock_version=header.get("lock_version"),
+                header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
+                lines=[services.LineEntry(**line) for line in lines],
+            )
+        except ActionRefused as refusal:
+            raise ValidationError(str(refusal)) from None
+        except Filing.DoesNotExist:
+            raise Http404 from None
+
+
+def _own_fields(user: Any) -> dict[str, str]:
+    """Grey fields that are known before a filing is stored."""
+    return {
+        "status": _("未暂存"),
+        "credit_code": user.enterprise.credit_code,
+        "organisation_code": user.enterprise.organisation_code,
+        "operator": user.ic_card_no or user.username,
+    }
+
+
+def _header_of(filing: Filing) -> dict[str, Any]:
+    return {
+        **services.header_values(filing),
+        "data_center_no": filing.data_center_no,
+        "trip_no": filing.trip_no,
+        "status": filing.status_label,
+        "entered_at": f"{timezone.localtime(filing.entered_at):%Y-%m-%d}",
+        "credit_code": filing.credit_code,
+        "organisation_code": filing.organisation_code,
+        "operator": filing.operator,
+        "lock_version": filing.lock_version,
+    }
+
+
+class NewFilingView(FilingEntryPage):
+    """新增 (M4 §3.1)."""
+
+    title = gettext_lazy("新增")
+
+    def initial(self) -> Mapping[str, Any]:
+        return _own_fields(self.request.user)
+
+
+class CopyFilingView(FilingEntryPage):
+    """复制: a new filing that starts with the contents of another."""
+
+    title = gettext_lazy("复制")
+
+    @cached_property
+    def source(self) -> Filing:
+        """The filing that is copied."""
+        source: Filing = get_for_user(Filing.objects, self.request.user, pk=self.kwargs["pk"])
+        return source
+
+    def initial(self) -> Mapping[str, Any]:
+        return {**services.header_values(self.source), **_own_fields(self.request.user)}
+
+    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
+        return [services.line_values(line) for line in self.source.lines.all()]
+
+
+class EditFilingView(OneFilingMixin, FilingEntryPage):
+    """修改 (M4 §3.2.2.2)."""
+
+    title = gettext_lazy("修改")
+
+    def page_title(self) -> str:
+        return _("修改 %(key)s") % {"key": self.filing.bind_key_info}
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            states.require(states.EDIT, self.filing.status)
+        except ActionRefused as refusal:
+            messages.warning(request, str(refusal))
+            return HttpResponseRedirect(reverse("smartgate:detail", args=[self.filing.pk]))
+        return super().get(request, *args, **kwargs)
+
+    def initial(self) -> Mapping[str, Any]:
+        return _header_of(self.filing)
+
+    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
+        return [services.line_values(line) for line in self.filing.lines.all()]
+
+    def copy_url(self) -> str:
+        return url_of(states.COPY, self.filing)
+
+
+class FilingView(OneFilingMixin, FilingEntryPage):
+    """查看: everything grey, the state and what customs said (M4 §3.2.2.1)."""
+
+    title = gettext_lazy("查看")
+    right = Right.SMARTGATE_VIEW
+    template_name = "smartgate/filing_detail.html"
+    readonly = True
+
+    def page_title(self) -> str:
+        return _("查看 %(key)s") % {"key": self.filing.bind_key_info}
+
+    def initial(self) -> Mapping[str, Any]:
+        return _header_of(self.filing)
+
+    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
+        return [services.line_values(line) for line in self.filing.lines.all()]
+
+    def copy_url(self) -> str:
+        return url_of(states.COPY, self.filing) if self.request.user.has_right(states.COPY.right) else ""
+
+    def new_url(self) -> str:
+        return super().new_url() if self.request.user.has_right(Right.SMARTGATE_EDIT) else ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+
+
+def _status_context(user: Any, filing: Filing) -> dict[str, Any]:
+    receipts = list(filing.receipts.all())
+    return {
+        "filing": filing,
+        "status_colour": STATUS_COLOURS.get(FilingStatus(filing.status), "secondary"),
+        "is_moving": filing.status in _MOVING,
+        "receipts": receipts,
+        "history": queries.history_of(filing),
+        "can_edit": states.may(states.EDIT, user=user, status=filing.status),
+    }
+
+
+class FilingStatusView(OneFilingMixin, WorkPageMixin, TemplateView):
+    """The part of 查看 that changes while customs works; the page asks for it again by itself."""
+
+    title = gettext_lazy("单证状态")
+    right = Right.SMARTGATE_VIEW
+    keeps_place = False
+    template_name = "smartgate/filing_status.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+
+
+class ReceiptsView(OneFilingMixin, WorkPageMixin, TemplateView):
+    """查看回执 (M4 §3.2.2.5)."""
+
+    title = gettext_lazy("查看回执")
+    right = Right.SMARTGATE_VIEW
+    template_name = "smartgate/receipts.html"
+
+    def page_title(self) -> str:
+        return _("回执 %(key)s") % {"key": self.filing.bind_key_info}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+
+
+class DeleteFilingView(WorkPageMixin, View):
+    """删除, after the list has asked (M4 §3.2.2.3)."""
+
+    title = gettext_lazy("删除")
+    right = Right.SMARTGATE_EDIT
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        try:
+            services.delete_filing(actor=request.user, filing_id=pk)  # type: ignore[arg-type]
+        except Filing.DoesNotExist:
+            raise Http404 from None
+        except ActionRefused as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, _("删除成功。"))
+        return HttpResponseRedirect(return_url(request, reverse("smartgate:list")))

@@ -1,0 +1,57 @@
+"""Filings for tests, made by the services that users call."""
+
+from decimal import Decimal
+from typing import Any
+
+from accounts.models import User
+from smartgate import services
+from smartgate.models import Filing
+
+HEADER: dict[str, Any] = {
+    "customs_code": "0908",
+    "bind_key_type": "VN",
+    "bind_key_info": "辽B12345",
+    "business_type": "1000000000",
+    "transport_mode": "2",
+    "ie_flag": "I",
+    "vehicle_flow_type": "02",
+    "vehicle_weight": Decimal("8600"),
+    "trailer_weight": Decimal("6200.5"),
+    "container_weight": Decimal("0"),
+    "remark": "散装大豆",
+}
+LINE: dict[str, Any] = {
+    "direction": "I",
+    "object_type": "B",
+    "object_id": "COSU123456789",
+    "vessel_name": "新海天",
+    "voyage_no": "0126W",
+    "business_type": "1000000000",
+    "bill_type": "1",
+    "pickup_weight": Decimal("31500"),
+}
+CONTAINER_LINE: dict[str, Any] = {
+    "direction": "I",
+    "object_type": "C",
+    "object_id": "CSQU3054383",
+    "vessel_name": "新海天",
+    "voyage_no": "0126W",
+    "business_type": "1000000000",
+    "container_no_1": "CSQU3054383",
+    "seal_no_1": "DL000001|DL000002",
+}
+
+
+def header(**changed: Any) -> services.FilingHeader:
+    """A header that breaks no rule, with changes."""
+    return services.FilingHeader(**{**HEADER, **changed})
+
+
+def line(**changed: Any) -> services.LineEntry:
+    """A body line that breaks no rule, with changes."""
+    return services.LineEntry(**{**LINE, **changed})
+
+
+def make_filing(actor: User, *, lines: list[services.LineEntry] | None = None, **changed: Any) -> Filing:
+    """A draft of this user, with one line."""
+    return services.save_filing(actor=actor, header=header(**changed), lines=[line()] if lines is None else lines)
