@@ -71,7 +71,7 @@ def prepare_npm() -> None:
     print(f"Installing the npm packages (with {npm[0]})", flush=True)
     environment = {**os.environ, "PATH": f"{directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     # Nothing we use has an install script of its own; what has none cannot be made to run one.
-    subprocess.run([*npm, "ci", "--ignore-scripts", "--loglevel=error"], check=True, cwd=ROOT, env=environment)
+    subprocess.run([*npm, "ci", "--ignore-scripts", "--loglevel=error"], check=True, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     stamp.write(current)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-#: Lock files that this process holds: the system would grant them to it again, and free them at the first handle closed.
-_ours: set[Path] = set()
+#: Lock files that this process holds, and what is in them. They must not even be read here: the system would grant such a lock
+#: to its own holder again, and frees it when the holder closes any handle of the file.
+_ours: dict[Path, str] = {}
 
 
 def _take(file: TextIO, *, wait: bool) -> bool:
@@ -36,7 +37,7 @@ def held(path: Path, content: str = "", *, wait: bool = False) -> Iterator[bool]
         if not _take(file, wait=wait):
             yield False
             return
-        _ours.add(path)
+        _ours[path] = content
         try:
             file.truncate()
             file.write(content)
@@ -44,13 +45,13 @@ def held(path: Path, content: str = "", *, wait: bool = False) -> Iterator[bool]
             yield True
             file.truncate(0)
         finally:
-            _ours.discard(path)
+            del _ours[path]
 
 
 def holder(path: Path) -> str | None:
     """What the present holder of the lock file wrote; None when nobody holds it."""
     if path.absolute() in _ours:
-        return path.read_text(encoding="utf-8")
+        return _ours[path.absolute()]
     try:
         with path.open("r+", encoding="utf-8") as file:
             return None if _take(file, wait=False) else file.read()

@@ -3,6 +3,7 @@
 The environment says which database. Each step asks first whether there is anything to do.
 """
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def migrate() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         say("Migrating the database")
-        call_command("migrate", interactive=False, verbosity=0)
+        quietly("migrate", interactive=False)
 
 
 def seed() -> None:
@@ -44,8 +45,8 @@ def seed() -> None:
         return
     stamp.remove()
     say("Loading code tables and demo data")
-    call_command("seed_reference", verbosity=0)
-    call_command("seed_demo", verbosity=0)
+    quietly("seed_reference")
+    quietly("seed_demo")
     stamp.write(current)
 
 
@@ -58,8 +59,13 @@ def collect_static() -> None:
         return
     stamp.remove()
     say("Collecting the static files")
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    quietly("collectstatic", interactive=False, clear=True)
     stamp.write(current)
+
+
+def quietly(command: str, **options: object) -> None:
+    """Run a management command without what it tells on its way. Raises CommandError with what went wrong."""
+    call_command(command, verbosity=0, stdout=io.StringIO(), **options)
 
 
 def say(what: str) -> None:
@@ -72,7 +78,7 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
     try:
-        call_command("check", fail_level="ERROR", verbosity=0)
+        quietly("check")
         migrate()
         seed()
         collect_static()
