@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,11 +63,18 @@ def living(note: Note) -> psutil.Process | None:
     """The process of the note, if it is still that process and still runs."""
     try:
         process = psutil.Process(note.pid)
-        if abs(process.create_time() - note.created) > CREATED_TOLERANCE_SECONDS:
-            return None
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
+        same = abs(process.create_time() - note.created) <= CREATED_TOLERANCE_SECONDS
     except psutil.NoSuchProcess:
         return None
+    return process if same and runs(process) else None
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it is still that process and does anything. One that has ended and that nobody has asked after does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def server_of(pid_file: Path, directory: Path, name: str) -> psutil.Process | None:
@@ -93,11 +101,22 @@ def end(processes: Iterable[psutil.Process], how: signal.Signals = signal.SIGTER
         with contextlib.suppress(psutil.NoSuchProcess):
             family.update([process, *process.children(recursive=True)])
             process.send_signal(how)
-    _, stubborn = psutil.wait_procs(family, timeout=grace)
-    for member in stubborn:
+    for member in _wait(family, grace):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(stubborn, timeout=grace)
+    _wait(family, grace)
+
+
+def _wait(processes: Iterable[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Wait until these have ended, at most `timeout` seconds; gives those that have not.
+
+    Not psutil.wait_procs: it waits for what has ended to be reaped, which in many a container nobody does, and takes the exit
+    status of our own children from whoever started them.
+    """
+    until = time.monotonic() + timeout
+    while (left := [process for process in processes if runs(process)]) and time.monotonic() < until:
+        time.sleep(0.02)
+    return left
 
 
 def end_leftovers(directory: Path, grace: float = GRACE_SECONDS) -> list[Note]:

@@ -125,7 +125,8 @@ def start(environment: Mapping[str, str]) -> int:
             children = child_environment(environment, directory, port, addresses)
             command = [sys.executable, "-m", "devserver.launch", str(notes), "prepare", sys.executable, "-m", "devserver.prepare"]
             # Out of Ctrl-C's reach, like all our children: we hear it, and end them.
-            prepared = subprocess.run(command, cwd=ROOT, env=children, start_new_session=True, check=False)
+            quiet = {"LOG_LEVEL": "WARNING", **children}  # what is worth telling, it prints
+            prepared = subprocess.run(command, cwd=ROOT, env=quiet, start_new_session=True, check=False)
             if prepared.returncode != 0:
                 raise DevServerError("The portal could not be prepared; the lines above say why.")
             status = supervise(children, notes, url)
