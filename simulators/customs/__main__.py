@@ -71,4 +71,5 @@ def _serve(options: argparse.Namespace, wire: Wire, stop: threading.Event) -> No
         customs.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

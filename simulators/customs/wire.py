@@ -117,7 +117,7 @@ class Wire:
             root = etree.fromstring(content, parser)
         except etree.XMLSyntaxError as error:
             raise UnreadableError("NOT_XML", str(error)) from error
-        if root.getroottree().docinfo.doctype:
+        if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
             raise UnreadableError("DOCTYPE", "a document type declaration is not allowed")
         info = root.find(_q("EnvelopInfo"))
         if info is None:
@@ -128,12 +128,12 @@ class Wire:
         if schema is None:
             raise UnreadableError("UNKNOWN_TYPE", f"customs does not take {found.get('message_type', '')!r:.20}", message_id)
         if not schema.validate(root):
-            raise UnreadableError("SCHEMA", str(schema.error_log.last_error), message_id)
+            raise UnreadableError("SCHEMA", str(schema.error_log.last_error), message_id)  # type: ignore[attr-defined]
         if found["sender_id"] != self._portal:
             raise UnreadableError("WRONG_SENDER", f"{found['sender_id']} is not {self._portal}", message_id)
         if found["receiver_id"] != self._me:
             raise UnreadableError("WRONG_RECEIVER", f"{found['receiver_id']} is not {self._me}", message_id)
-        business = root.find(_q("DataInfo"))[0]
+        business = root.find(_q("DataInfo"))[0]  # type: ignore[index]
         digest = hashlib.sha256(content).hexdigest()
         return Message(message_id.lower(), found["message_type"], found.get("correlation_id", ""), digest, business)
 
@@ -143,7 +143,7 @@ class Wire:
         """File name and bytes of an RCV001; the same arguments give the same bytes."""
         fields = {"RefMessageId": message_id, "RefFileName": "" if message_id else file_name, "Result": result, "Code": code, "Note": note}
         reply_id = answer_id(f"{message_id or file_name}:{result}:{at}")
-        return self._package(TECHNICAL, "TechnicalReceipt", fields, at, reply_id, message_id, "")
+        return self._package("TechnicalReceipt", fields, self._envelope(TECHNICAL, reply_id, at, message_id))
 
     def receipt(
         self, filing: Accepted, *, message_id: str, event: str, code: str, note: str, at: datetime, number: str
@@ -159,13 +159,11 @@ class Wire:
             "Code": code,
             "Note": note,
         }
-        return self._package(RECEIPT, "SmartGateReceipt", fields, at, message_id, filing.message_id, filing.correlation_id)
+        envelope = self._envelope(RECEIPT, message_id, at, filing.message_id, filing.correlation_id)
+        return self._package("SmartGateReceipt", fields, envelope)
 
-    def _package(
-        self, message_type: str, tag: str, fields: dict[str, str], at: datetime, message_id: str, in_reply_to: str, correlation_id: str
-    ) -> tuple[str, bytes]:
-        package = etree.Element(_q("Package"), nsmap={None: NS})
-        envelope = {
+    def _envelope(self, message_type: str, message_id: str, at: datetime, in_reply_to: str, correlation_id: str = "") -> dict[str, str]:
+        return {
             "version": "1.0",
             "message_id": message_id,
             "message_type": message_type,
@@ -175,9 +173,13 @@ class Wire:
             "in_reply_to": in_reply_to,
             "correlation_id": correlation_id,
         }
+
+    def _package(self, tag: str, fields: dict[str, str], envelope: dict[str, str]) -> tuple[str, bytes]:
+        package = etree.Element(_q("Package"), nsmap={None: NS})  # type: ignore[dict-item]
         _fill(etree.SubElement(package, _q("EnvelopInfo")), envelope)
         _fill(etree.SubElement(etree.SubElement(package, _q("DataInfo")), _q(tag)), fields)
-        return f"{message_type}_{message_id}.xml", etree.tostring(package, xml_declaration=True, encoding="UTF-8")
+        name = f"{envelope['message_type']}_{envelope['message_id']}.xml"
+        return name, etree.tostring(package, xml_declaration=True, encoding="UTF-8")
 
 
 def answer_id(derived_from: str) -> str:
