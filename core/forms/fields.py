@@ -1,0 +1,125 @@
+"""Fields of entry forms that Django does not have: code, number as typed text, value that the system fills in."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from core.codes import CodeOption, CodeSource
+
+
+class SystemField(forms.Field):
+    """返填项: filled by the system, shown grey, never taken from what the browser sends (`disabled` sees to that)."""
+
+    def __init__(self, *, label: str | Promise, help_text: str | Promise = "") -> None:
+        super().__init__(label=label, help_text=help_text, required=False, disabled=True)
+
+
+class NumberField(forms.DecimalField):
+    """A decimal number typed into a text field: a number control changes by the mouse wheel and hides what was mistyped."""
+
+    widget = forms.TextInput(attrs={"inputmode": "decimal"})
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value.strip().replace(",", "") if isinstance(value, str) else value)
+
+
+class _CodeSelect(forms.Select):
+    """The face of a short code table: a `<select>`."""
+
+    def __init__(self, source: CodeSource) -> None:
+        super().__init__()
+        self._options = source.options()
+
+    def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> Any:
+        known = {option.code for option in self._options}
+        # What was sent and is in no table stays to be seen and put right: nothing typed is lost.
+        unknown = [(sent, sent) for sent in value if sent and sent not in known]
+        self.choices = [("", ""), *((option.code, str(option)) for option in self._options), *unknown]
+        self._initials = {option.code: option.initials for option in self._options}
+        return super().optgroups(name, value, attrs)
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if initials := self._initials.get(str(value)):
+            option["attrs"]["data-initials"] = initials
+        return option
+
+
+class _CodeInput(forms.TextInput):
+    """The face of a long code table: a text field for code or name."""
+
+    def __init__(self, source: CodeSource) -> None:
+        super().__init__()
+        self._source = source
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        option = self._source.get(str(value)) if value else None
+        context = super().get_context(name, str(option) if option else value, attrs)
+        context["widget"]["attrs"]["data-lookup-url"] = self._source.lookup_url
+        if option:
+            context["widget"]["attrs"]["data-code"] = option.code
+        return context
+
+
+class CodeWidget(forms.Widget):
+    """A code field as the page carries it; static/portal/js/code-field.js turns it into a field that one types into.
+
+    The table is asked when the page is drawn, not when the form class is made: tables change by date, and the address for
+    looking up is not known before the URLs are.
+    """
+
+    def __init__(self, source: CodeSource) -> None:
+        super().__init__()
+        self.source = source
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        face = _CodeInput(self.source) if self.source.lookup_url else _CodeSelect(self.source)
+        return face.render(name, value, self.build_attrs(self.attrs, attrs), renderer)
+
+
+class CodeField(forms.CharField):
+    """A code out of a `core.codes.CodeSource`; the cleaned value is the code, "" for none.
+
+    Without a script it takes what a person would write: the code in any case, the exact name, or "code name" as shown.
+    """
+
+    default_error_messages = {"unknown": _("代码“%(value)s”不在%(table)s表中，请从列表中选择。")}
+
+    def __init__(self, source: CodeSource, **kwargs: Any) -> None:
+        self.source = source
+        super().__init__(widget=CodeWidget(source), **kwargs)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {**super().widget_attrs(widget), "data-code-field": True}
+
+    def to_python(self, value: Any) -> str:
+        text: str = super().to_python(value)
+        if not text:
+            return ""
+        option = self._find(text)
+        if option is None:
+            raise ValidationError(self.error_messages["unknown"], code="unknown", params={"value": text, "table": self.label})
+        return option.code
+
+    def display(self, value: Any) -> str:
+        """A stored code as people read it, "code name"; a code that the table does not know as it is."""
+        option = self.source.get(str(value)) if value not in (None, "") else None
+        return str(option) if option else str(value or "")
+
+    def _find(self, text: str) -> CodeOption | None:
+        code = text.split(maxsplit=1)[0]
+        for candidate in (text, text.upper(), code):
+            option = self.source.get(candidate)
+            if option and (candidate != code or text in (code, str(option))):
+                return option
+        return _only(self.source.options(), text)
+
+
+def _only(options: Sequence[CodeOption], name: str) -> CodeOption | None:
+    named = [option for option in options if option.name == name]
+    return named[0] if len(named) == 1 else None
