@@ -10,6 +10,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,8 @@ BOXES: Final = ("OutBox", "SentBox", "InBox", "FailBox")
 HANDLED: Final = "handled"
 #: Older leftovers in `.writing` come from a worker that was killed; nobody takes this long to write a file.
 LEFTOVER_SECONDS: Final = 3600
+#: Threads that write a batch. Each waits for the disk, and the disk flushes for many at once (docs/adr/0032: 17 times as fast).
+WRITERS: Final = 16
 
 
 class DirectoryChannel:
@@ -46,7 +49,8 @@ class DirectoryChannel:
 
     def send(self, letters: Sequence[Letter]) -> list[SendResult]:
         """Write each letter into OutBox; see Channel.send."""
-        results = [self._write(letter) for letter in letters]
+        with ThreadPoolExecutor(min(WRITERS, len(letters) or 1)) as pool:
+            results = list(pool.map(self._write, letters))
         if any(result.outcome != AttemptOutcome.ERROR for result in results):
             try:
                 _flush_directory(self.out_box)
@@ -120,11 +124,14 @@ class DirectoryChannel:
 
     def forget(self, files: Sequence[ReceivedFile]) -> None:
         """Delete from InBox what is stored. What cannot be deleted is read again and found to be a repeat."""
-        for file in files:
-            try:
-                (self.in_box / file.name).unlink(missing_ok=True)
-            except OSError as error:
-                log.warning("inbox_file_not_deleted", file=printable(file.name), error=str(error))
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(self._delete, files))
+
+    def _delete(self, file: ReceivedFile) -> None:
+        try:
+            (self.in_box / file.name).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("inbox_file_not_deleted", file=printable(file.name), error=str(error))
 
     def set_aside(self, file: ReceivedFile) -> None:
         """Move an unread file to FailBox; see Channel.set_aside."""

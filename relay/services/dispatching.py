@@ -34,11 +34,11 @@ ERROR_BACKOFF_SECONDS: Final = 1.0
 # per filing). A row that another worker holds is passed over, and looked at again after the lease.
 _CLAIM = """
     UPDATE relay_outboundmessage AS claimed
-       SET lease_token = %(token)s, leased_until = now() + make_interval(secs => %(lease)s)
+       SET lease_token = %(token)s, leased_until = statement_timestamp() + make_interval(secs => %(lease)s)
       FROM (
             SELECT id FROM relay_outboundmessage AS due
-             WHERE partner = %(partner)s AND finished_at IS NULL AND due_at <= now()
-               AND (leased_until IS NULL OR leased_until < now())
+             WHERE partner = %(partner)s AND finished_at IS NULL AND due_at <= statement_timestamp()
+               AND (leased_until IS NULL OR leased_until < statement_timestamp())
                AND (subject = '' OR NOT EXISTS (
                     SELECT 1 FROM relay_outboundmessage AS older
                      WHERE older.partner = due.partner AND older.subject = due.subject

@@ -33,10 +33,10 @@ RETRY_SECONDS: Final = 1.0
 # As for what goes out: the oldest of a subject first, also while it waits for another try.
 _CLAIM = """
     UPDATE relay_inboundmessage AS claimed
-       SET lease_token = %(token)s, leased_until = now() + make_interval(secs => %(lease)s), attempts = claimed.attempts + 1
+       SET lease_token = %(token)s, leased_until = statement_timestamp() + make_interval(secs => %(lease)s), attempts = claimed.attempts + 1
       FROM (
             SELECT id FROM relay_inboundmessage AS due
-             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= now() AND (leased_until IS NULL OR leased_until < now())
+             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= statement_timestamp() AND (leased_until IS NULL OR leased_until < statement_timestamp())
                AND (subject = '' OR NOT EXISTS (
                     SELECT 1 FROM relay_inboundmessage AS older
                      WHERE older.partner = due.partner AND older.subject = due.subject AND older.state = 'ready' AND older.id < due.id))
