@@ -81,6 +81,8 @@ class EntryForm(forms.Form):
         self.header = header
         self.readonly = readonly
         self.focus_on = focus_on
+        for field in self.fields.values():
+            field.error_messages["required"] = _("此项必填。")
 
     @property
     def helper(self) -> FormHelper:

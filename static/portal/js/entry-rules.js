@@ -3,12 +3,11 @@
 
 const HEADER = "header.";
 
-function fieldOf(form, name) {
-  return form.elements.namedItem(name);
-}
+// Fields are sought in their own grid: while the body is exchanged, the form holds the old and the new line for a moment.
+const fieldOf = (grid, name) => grid?.querySelector(`[name="${grid.dataset.prefix}${name}"]`);
 
-function valueOf(form, prefix, name) {
-  const field = fieldOf(form, name.startsWith(HEADER) ? name.slice(HEADER.length) : prefix + name);
+function valueOf(form, grid, name) {
+  const field = name.startsWith(HEADER) ? fieldOf(form.querySelector('[data-prefix=""]'), name.slice(HEADER.length)) : fieldOf(grid, name);
   return field?.value.trim() ?? "";
 }
 
@@ -16,10 +15,10 @@ function fulfilled(alternatives, read) {
   return alternatives.some((condition) => Object.entries(condition).every(([name, wanted]) => wanted.includes(read(name))));
 }
 
-function applyRule(form, prefix, rule) {
-  const field = fieldOf(form, prefix + rule.field);
+function applyRule(form, grid, rule) {
+  const field = fieldOf(grid, rule.field);
   if (!field) return;
-  const read = (name) => valueOf(form, prefix, name);
+  const read = (name) => valueOf(form, grid, name);
   const grey = fulfilled(rule.grey, read);
   const required = !grey && (rule.always || fulfilled(rule.required, read));
   const control = field.codeField ?? field;
@@ -38,9 +37,7 @@ function applyRule(form, prefix, rule) {
 
 function applyAll(form) {
   for (const grid of form.querySelectorAll("[data-rules]")) {
-    for (const rule of JSON.parse(grid.dataset.rules)) {
-      applyRule(form, grid.dataset.prefix, rule);
-    }
+    for (const rule of JSON.parse(grid.dataset.rules)) applyRule(form, grid, rule);
   }
 }
 
