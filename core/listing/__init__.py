@@ -39,7 +39,7 @@ An application declares it in a few lines:
 What the application owes: the queryset is scoped to the user; every column of `sortable` belongs to the table itself and has
 an index (scope…, column, id); every condition that leaves few rows of many has one that begins with (scope…, condition).
 
-The whole state stands in the URL: the conditions by their names, `sort`, `size`, `columns`, and one of `after`, `before`, `at`
+The whole state stands in the URL: the conditions by their names, `sort`, `size`, `columns`, and one of `after`, `before`, `from`
 with a cursor; `export=xlsx|csv` hands the page out as a file. An htmx request gets the table's part of the same page.
 `return_url(request, default)` brings a posted row action back to the list as it stood.
 """

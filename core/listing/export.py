@@ -57,7 +57,8 @@ def as_xlsx(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, sheet: st
                     shown = str(value)
                 else:
                     shown = _text(value)[:_CELL_LIMIT]
-                    page.write_string(number, column, shown, literal if looks_like_formula(shown) else None)
+                    if shown:
+                        page.write_string(number, column, shown, literal if looks_like_formula(shown) else None)
                 widths[column] = max(widths[column], _width(shown))
         for column, width in enumerate(widths):
             page.set_column(column, column, min(width + 2, 60))

@@ -29,6 +29,10 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 _ISO_DAY = re.compile(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$")
 
 
+#: What a from–to condition appends to its name for its two parameters.
+_SUFFIXES = ("_from", "_to")
+
+
 class _FastInput(forms.TextInput):
     """An `<input>` without a template."""
 
@@ -63,7 +67,7 @@ class _DayRangeWidget(forms.MultiWidget):
     use_fieldset = True
 
     def __init__(self) -> None:
-        super().__init__({"from": _DayInput(), "to": _DayInput()})
+        super().__init__({suffix.strip("_"): _DayInput() for suffix in _SUFFIXES})
 
     def decompress(self, value: Any) -> list[Any]:
         return list(value) if value else [None, None]
@@ -78,9 +82,9 @@ class _DayRangeWidget(forms.MultiWidget):
                 shown,
                 {**rest, "class": self.attrs.get("class", ""), "id": f"id_{name}{suffix}", "aria-label": f"{self.label} {word}"},
             )
-            for widget, suffix, shown, word in zip(self.widgets, self.widgets_names, values, (_("从"), _("至")), strict=True)
+            for widget, suffix, shown, word in zip(self.widgets, _SUFFIXES, values, (_("从"), _("至")), strict=True)
         ]
-        return format_html('<div class="input-group">{}<span class="input-group-text" aria-hidden="true">{}</span>{}</div>', inputs[0], _("至"), inputs[1])
+        return format_html('<div class="listing-days">{}<span aria-hidden="true">{}</span>{}</div>', inputs[0], _("至"), inputs[1])
 
     #: Set by the field it belongs to: a screen reader hears "录入时间 从".
     label: Any = ""
@@ -107,8 +111,10 @@ class _DayRangeField(forms.MultiValueField):
     """Two optional days; compresses to (from, to), or None when both are missing."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(fields=(_DayField(required=False), _DayField(required=False)), require_all_fields=False, widget=_DayRangeWidget(), **kwargs)
-        self.widget.label = self.label  # type: ignore[attr-defined]
+        super().__init__(
+            fields=(_DayField(required=False), _DayField(required=False)), require_all_fields=False, widget=_DayRangeWidget(), **kwargs
+        )
+        self.widget.label = self.label
 
     def compress(self, data_list: list[Any]) -> tuple[date | None, date | None] | None:
         if not any(data_list):
@@ -205,7 +211,7 @@ class QueryFilterSet(django_filters.FilterSet):
         return [
             name + suffix
             for name, field in self.form.fields.items()
-            for suffix in (field.widget.widgets_names if isinstance(field.widget, forms.MultiWidget) else [""])
+            for suffix in (_SUFFIXES if isinstance(field.widget, _DayRangeWidget) else ("",))
         ]
 
 

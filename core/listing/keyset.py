@@ -19,7 +19,7 @@ from django.db.models import F, Field, Func, QuerySet, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 
-class InvalidCursor(ValueError):
+class InvalidCursorError(ValueError):
     """A cursor that this order did not give out: of another page or sort, cut off, or tampered with."""
 
 
@@ -28,7 +28,7 @@ class Reach(StrEnum):
 
     AFTER = "after"  # those behind the row
     BEFORE = "before"  # those before the row
-    AT = "at"  # the row itself and those behind it
+    FROM = "from"  # the row itself and those behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Position:
 class Page:
     """The rows of one page, and what leads to its neighbours: cursors, or None where there is no neighbour.
 
-    `anchor` is the cursor `at` which exactly this page begins; None when the page is empty.
+    `anchor` is the cursor `from` which exactly this page begins; None when the page is empty.
     """
 
     rows: Sequence[Any]
@@ -124,15 +124,15 @@ class Order:
         return self._signer.sign_object([plain, str(row.pk)], serializer=_CompactJSON)
 
     def position(self, reach: Reach, cursor: str) -> Position:
-        """The position a cursor stands for. Raises InvalidCursor."""
+        """The position a cursor stands for. Raises InvalidCursorError."""
         try:
             key, pk = self._signer.unsign_object(cursor, serializer=_CompactJSON)
             return Position(reach, None if key is None else self.field.to_python(key), self.pk_field.to_python(pk))
         except (signing.BadSignature, ValidationError, ValueError, TypeError) as wrong:
-            raise InvalidCursor(str(wrong)) from wrong
+            raise InvalidCursorError(str(wrong)) from wrong
 
     def _scan(self, queryset: "QuerySet[Any]", position: Position | None, *, ascending: bool, limit: int) -> list[Any]:
-        """`limit` rows behind the position in the direction of the scan (at it, too, for Reach.AT).
+        """`limit` rows behind the position in the direction of the scan (at it, too, for Reach.FROM).
 
         Rows with and without NULL are two stretches of the index. A row comparison with NULL is never true, and an OR
         over both stretches would cost the index; so the second is read by a query of its own when the first runs out.
@@ -141,14 +141,17 @@ class Order:
         ordered = queryset.order_by(*(F(name).asc() if ascending else F(name).desc() for name in names))
         if position is None:
             return list(ordered[:limit])
-        operator = (">" if ascending else "<") + ("=" if position.reach is Reach.AT else "")
+        operator = (">" if ascending else "<") + ("=" if position.reach is Reach.FROM else "")
         if position.key is None:
             beyond = _RowCompare(F(self.pk_field.name), Value(position.pk, output_field=self.pk_field), operator=operator)
             stretches = [ordered.filter(beyond, **{f"{self.field.name}__isnull": True})]
             if not ascending:
                 stretches.append(ordered.filter(**{f"{self.field.name}__isnull": False}))
         else:
-            values = {self.field.name: Value(position.key, output_field=self.field), self.pk_field.name: Value(position.pk, output_field=self.pk_field)}
+            values = {
+                self.field.name: Value(position.key, output_field=self.field),
+                self.pk_field.name: Value(position.pk, output_field=self.pk_field),
+            }
             stretches = [ordered.filter(_RowCompare(*(F(name) for name in names), *(values[name] for name in names), operator=operator))]
             if ascending and self.field.null:
                 stretches.append(ordered.filter(**{f"{self.field.name}__isnull": True}))

@@ -30,7 +30,14 @@ class ListState:
 
     @classmethod
     def read(
-        cls, data: QueryDict, *, parameters: Iterable[str], sortable: Mapping[str, str], sort: str, sizes: Sequence[int], columns: Sequence[str]
+        cls,
+        data: QueryDict,
+        *,
+        parameters: Iterable[str],
+        sortable: Mapping[str, str],
+        sort: str,
+        sizes: Sequence[int],
+        columns: Sequence[str],
     ) -> "ListState":
         """From the query string. `parameters` are the conditions' names, `sort` the default order, `sizes[0]` the default size."""
         wanted_sort = data.get(SORT, sort)

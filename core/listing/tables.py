@@ -1,22 +1,26 @@
 """Tables of query pages: django-tables2 columns, cells written out in one pass.
 
-Declared as any django-tables2 table. What differs is the way to the page: django-tables2's own template works out the
-attributes of every cell anew and takes ten template nodes for it; here a column's class is worked out once and the rows
-are joined in Python (`docs/adr/0051-rendering-of-query-pages.md`).
+Declared as any django-tables2 table. What differs is the way to the page: django-tables2 looks up for every cell anew what
+its column's render function takes and which attributes it gets; here that is worked out once a column, and the rows are
+joined in Python (`docs/adr/0051-rendering-of-query-pages.md`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import django_tables2 as tables
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import TextChoices
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django_tables2.rows import BoundRow
 
 from core.codes import CodeSource
 
@@ -99,7 +103,12 @@ class StateColumn(tables.Column):
     """
 
     def __init__(
-        self, *args: Any, choices: type[TextChoices], colours: Mapping[str, str], labels: Mapping[str, str | Promise] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        choices: type[TextChoices],
+        colours: Mapping[str, str],
+        labels: Mapping[str, str | Promise] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._labels: dict[str, str | Promise] = {**dict(choices.choices), **(labels or {})}
@@ -107,7 +116,9 @@ class StateColumn(tables.Column):
 
     def render(self, record: Any) -> SafeString:
         state = str(self._raw(record))
-        return format_html('<span class="status status-{}">{}</span>', self._colours.get(state, "secondary"), self._labels.get(state, state))
+        return format_html(
+            '<span class="status status-{}"><span class="status-dot"></span>{}</span>', self._colours.get(state, "secondary"), self._labels.get(state, state)
+        )
 
     def value(self, record: Any) -> str:
         state = str(self._raw(record))
@@ -127,6 +138,15 @@ class QueryTable(tables.Table):
         attrs: Mapping[str, Any] = {}
         orderable = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The rows come as a list, in which django-tables2 finds no model to take the headings from.
+        model = self._meta.model
+        for column in self.columns if model else ():
+            if column.column.verbose_name is None:
+                with contextlib.suppress(FieldDoesNotExist):
+                    column.column.verbose_name = model._meta.get_field(str(column.accessor)).verbose_name
+
     def show_only(self, names: Sequence[str]) -> None:
         """Show just these columns, in the table's own order."""
         self.shown = [column for name, column in self.columns.items() if name in names]
@@ -143,22 +163,71 @@ class QueryTable(tables.Table):
 
     def lines(self) -> Iterator[tuple[SafeString, Any]]:
         """For each row its cells as HTML, from `<th scope="row">` to the last `</td>`, and the record they show."""
-        frames = [_frame(column, is_first=number == 0) for number, column in enumerate(self.shown)]
-        names = [column.name for column in self.shown]
-        for row in self.rows:
-            cells = [f"{start}{conditional_escape(row.get_cell(name))}{end}" for name, (start, end) in zip(names, frames, strict=True)]
+        plan = [
+            (_cell_maker(self, column, column.render, column.default, column.link), *_frame(column, number))
+            for number, column in enumerate(self.shown)
+        ]
+        for record in self.data:
+            cells = [f"{start}{conditional_escape(make(record))}{end}" for make, start, end in plan]
             # Every part is escaped just above; the frames are ours.
-            yield mark_safe("".join(cells)), row.record  # noqa: S308
+            yield mark_safe("".join(cells)), record  # noqa: S308
 
     def values(self) -> Iterator[list[Any]]:
         """For each row what an export writes: the shown columns' values without HTML."""
-        names = [column.name for column in self.shown]
-        for row in self.rows:
-            yield [row.get_cell_value(name) for name in names]
+        plan = [_cell_maker(self, column, _value_function(column), None, None) for column in self.shown]
+        for record in self.data:
+            yield [make(record) for make in plan]
 
 
-def _frame(column: Any, *, is_first: bool) -> tuple[str, str]:
+def _value_function(column: Any) -> Callable[..., Any]:
+    """What gives a column's value without HTML; where a column says nothing of its own that is what it renders."""
+    return column.render if getattr(column.value, "__func__", None) is tables.Column.value else column.value  # type: ignore[no-any-return]
+
+
+def _cell_maker(table: QueryTable, column: Any, function: Callable[..., Any], default: Any, link: Any) -> Callable[[Any], Any]:
+    """What makes of a record the cell of a column, as `BoundRow.get_cell` does.
+
+    A field with choices gives its label, an empty value the default; `function` gets of value, record, column, bound_column,
+    bound_row and table what it asks for.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    names = {parameter.name for parameter in parameters}
+    accessor, empty = column.accessor, column.column.empty_values
+    label = _label_method(table, accessor)
+    needs_row = link is not None or takes_all or "bound_row" in names
+    fixed = {"column": column.column, "bound_column": column, "table": table}
+    fixed_wanted = fixed if takes_all else {name: value for name, value in fixed.items() if name in names}
+
+    def make(record: Any) -> Any:
+        try:
+            value = getattr(record, label)() if label else accessor.resolve(record)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            value = None  # A related record that is not there: the cell is empty.
+        if value in empty:
+            return default
+        offered = {"value": value, "record": record}
+        if needs_row:
+            offered["bound_row"] = BoundRow(record, table)
+        content = function(**(offered if takes_all else {name: offered[name] for name in offered if name in names}), **fixed_wanted)
+        return link(content, **offered, **fixed) if link else content
+
+    return make
+
+
+def _label_method(table: QueryTable, accessor: Any) -> str:
+    """Name of `get_FOO_display` when the accessor is a field of the record itself and has choices, else an empty string."""
+    model = table._meta.model
+    if model is None or not isinstance(accessor, str):
+        return ""
+    with contextlib.suppress(FieldDoesNotExist):
+        if getattr(model._meta.get_field(accessor), "choices", None):
+            return f"get_{accessor}_display"
+    return ""
+
+
+def _frame(column: Any, number: int) -> tuple[str, str]:
     css = column.column.attrs.get("td", {}).get("class", "")
     start = format_html(' class="{}"', css) if css else ""
     # The first cell names its row for a screen reader.
-    return (f'<th scope="row"{start}>', "</th>") if is_first else (f"<td{start}>", "</td>")
+    return (f'<th scope="row"{start}>', "</th>") if number == 0 else (f"<td{start}>", "</td>")

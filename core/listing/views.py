@@ -9,17 +9,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.views.generic import TemplateView
 from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from core.listing import columns, state
-from core.listing.actions import RowAction
+from core.listing.actions import RowAction, drawn, hidden_fields
 from core.listing.counting import CappedCount, capped_count
 from core.listing.export import download
 from core.listing.filters import QueryFilterSet, check_names
-from core.listing.keyset import InvalidCursor, Order, Page, Reach
+from core.listing.keyset import InvalidCursorError, Order, Page, Reach
 from core.listing.state import Links, ListState
 from core.listing.tables import QueryTable
 from core.views import WorkPageMixin
@@ -117,7 +120,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
 
     @staticmethod
     def _wants_part(request: HttpRequest) -> bool:
-        htmx = getattr(request, "htmx", None)
+        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
         return bool(htmx) and not htmx.history_restore_request
 
     # -- The state and what follows from it ---------------------------------------------------
@@ -170,7 +173,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
             return order.page(queryset, size=self.state.size), False
         try:
             position = order.position(self.state.reach, self.state.cursor)
-        except InvalidCursor:
+        except InvalidCursorError:
             return order.page(queryset, size=self.state.size), True
         return order.page(queryset, size=self.state.size, position=position), False
 
@@ -206,9 +209,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
             form_is_refreshed=self._wants_part(self.request) and self.request.htmx.trigger == FORM_ID,  # type: ignore[attr-defined]
             caption=self.page_title(),
             headings=self._headings(),
-            lines=[
-                (cells, self.row_actions(self.request.user, row) if has_actions else ()) for cells, row in self.table.lines()
-            ],
+            lines=self._lines(has_actions=has_actions),
             has_actions=has_actions,
             has_errors=bool(filterset.errors),
             cursor_is_lost=self.cursor_is_lost,
@@ -217,10 +218,11 @@ class QueryPageView(WorkPageMixin, TemplateView):
             before_url=links.url(at=(Reach.BEFORE, page.before)) if page.before else "",
             after_url=links.url(at=(Reach.AFTER, page.after)) if page.after else "",
             here_url=links.here,
-            return_path=self.request.path + links.here,
             reset_url=links.url(conditions=False),
             export_urls=[
-                (kind, links.url(at=(Reach.AT, page.anchor), columns=self.shown_names, export=kind)) for kind in ("xlsx", "csv") if page.anchor
+                (kind, links.url(at=(Reach.FROM, page.anchor), columns=self.shown_names, export=kind))
+                for kind in ("xlsx", "csv")
+                if page.anchor
             ],
             sizes=[Choice(str(size), str(size), links.url(size=size), size == self.state.size) for size in self.page_sizes],
             columns=[Choice(name, label, "", name in self.shown_names) for name, label in self.column_labels.items()],
@@ -228,6 +230,13 @@ class QueryPageView(WorkPageMixin, TemplateView):
             empty_hint=self.empty_hint,
             **kwargs,
         )
+
+    def _lines(self, *, has_actions: bool) -> list[tuple[SafeString, SafeString | str]]:
+        """For each row its cells and its actions as HTML."""
+        if not has_actions:
+            return [(cells, "") for cells, _row in self.table.lines()]
+        user, hidden = self.request.user, hidden_fields(get_token(self.request), self.request.path + self.links.here)
+        return [(cells, drawn(self.row_actions(user, row), hidden=hidden)) for cells, row in self.table.lines()]
 
     def _headings(self) -> list[Heading]:
         """Headings of the shown columns. A click on the column sorted by turns its order round."""

@@ -54,7 +54,7 @@ class AuditTable(QueryTable):
     day = DayColumn(accessor="at", verbose_name="日期")
     action = StateColumn(choices=Kind, colours={"smartgate.filing": "green"}, labels={"smartgate.filing": "已申报"})
     reason = TextColumn()
-    object_label = TextColumn(linkify=("test-audit-entry", ["object_id"]))
+    object_label = TextColumn(linkify=lambda record: reverse("test-audit-entry", args=[record.pk]))
     default_columns = ("at", "actor_name", "object_type", "actor_id", "reason")
 
     class Meta(QueryTable.Meta):
