@@ -192,6 +192,8 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+#: Tests need no `collectstatic`: files are found where they are written.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = PORTAL_MODE == "test"
 
 # -- Security -----------------------------------------------------------------------------------
 #: Whether the portal is reached over HTTPS; only the demo and the tests may say no.

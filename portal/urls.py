@@ -9,6 +9,7 @@ urlpatterns = [
     path("", views.HomeView.as_view(), name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("", include("portal.preferences")),
     path("accounts/", include("accounts.urls")),
     path("reference/", include("reference.urls")),
     path("smartgate/", include("smartgate.urls")),
