@@ -1,8 +1,7 @@
 """Search conditions of a query page: exact text, a code of a list, days from–to.
 
-The widgets render themselves in plain Python. Django renders each widget, and each option of a select, by a template of
-its own, and crispy-forms adds four more templates per field: 20 ms for a form like that of 智能卡口, against 1 ms this way
-(`docs/adr/0051-rendering-of-query-pages.md`).
+The widgets render themselves in plain Python: Django renders each widget, and each option of a select, by a template of its
+own (measured in `docs/adr/0051-rendering-of-query-pages.md`).
 """
 
 import re
@@ -23,6 +22,7 @@ from django.utils.timezone import get_default_timezone
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import CodeSource
+from core.forms.fields import CodeField
 
 #: No trade of this portal lies outside; days far beyond cannot even be converted to UTC.
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
@@ -53,10 +53,13 @@ class _FastSelect(forms.Select):
 
     def render(self, name: str, value: Any, attrs: Mapping[str, Any] | None = None, renderer: Any = None) -> SafeString:
         chosen = "" if value is None else str(value)
+        choices = list(self.choices)
+        if chosen not in {str(code) for code, _label in choices}:
+            choices.append((chosen, chosen))  # What was asked for stays to be seen beside its error.
         options = format_html_join(
             "",
             '<option value="{}"{}>{}</option>',
-            ((code, " selected" if str(code) == chosen else "", label) for code, label in self.choices),
+            ((code, " selected" if str(code) == chosen else "", label) for code, label in choices),
         )
         return format_html("<select{}>{}</select>", flatatt(self.build_attrs(self.attrs, {"name": name, **(attrs or {})})), options)
 
@@ -150,8 +153,10 @@ class CodeFilter(django_filters.Filter):
         self._show_code = show_code
 
     @property
-    def field(self) -> forms.ChoiceField:
-        """The form field, its choices as the list stands today."""
+    def field(self) -> forms.Field:
+        """The form field: the choices as the list stands today, or for a long list a code field as on entry pages."""
+        if self._source.lookup_url:
+            return CodeField(self._source, label=self.label, required=False)
         options = self._source.options()
         choices = [("", _("全部")), *((option.code, str(option) if self._show_code else option.name) for option in options)]
         return forms.ChoiceField(

@@ -55,8 +55,9 @@ class CodeColumn(tables.Column):
 
     _known: dict[str, str]
 
-    def render(self, value: Any) -> str:
-        code = str(value)
+    def render(self, record: Any) -> str:
+        # Not the cell's value: of a field with choices django-tables2 has made the label already.
+        code = str(self.accessor.resolve(record))
         if code not in self._known:
             option = self._source.get(code)
             self._known[code] = code if option is None else str(option) if self._show_code else option.name
@@ -117,7 +118,9 @@ class StateColumn(tables.Column):
     def render(self, record: Any) -> SafeString:
         state = str(self._raw(record))
         return format_html(
-            '<span class="status status-{}"><span class="status-dot"></span>{}</span>', self._colours.get(state, "secondary"), self._labels.get(state, state)
+            '<span class="status status-{}"><span class="status-dot"></span>{}</span>',
+            self._colours.get(state, "secondary"),
+            self._labels.get(state, state),
         )
 
     def value(self, record: Any) -> str:
@@ -125,7 +128,6 @@ class StateColumn(tables.Column):
         return str(self._labels.get(state, state))
 
     def _raw(self, record: Any) -> Any:
-        # Not the cell's value: django-tables2 has made the choice's own label of it.
         return self.accessor.resolve(record)
 
 

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from lxml import html
 
 from accounts.models import Enterprise, User
-from core.listing import QueryFilterSet, QueryPageView, RowAction, TextFilter, return_url
+from core.codes import ChoicesSource
+from core.listing import CodeFilter, QueryFilterSet, QueryPageView, RowAction, TextFilter, return_url
 from core.models import AuditEntry, ColumnChoice
 from tests.core.listing.audit_list import MOMENT, AuditFilter, AuditListView, Kind, make_entry
 
@@ -126,7 +127,8 @@ def test_every_control_has_a_name_and_an_error_is_tied_to_its_control(operator_c
         assert control.get("aria-label") or form.xpath(f".//label[@for='{control.get('id')}']")
     select = form.xpath(".//select")[0]
     assert page.xpath(f"//*[@id='{select.get('aria-describedby')}']")
-    assert [option.text for option in select] == ["全部", *Kind.labels]
+    assert [option.text for option in select] == ["全部", *Kind.labels, "x"]
+    assert select.value == "x"
 
 
 def test_htmx_gets_the_form_anew_only_when_the_form_asked(operator_client: Client, enterprise: Enterprise) -> None:
@@ -213,3 +215,22 @@ def test_headings_are_the_fields_names_unless_the_table_says_otherwise(operator_
     make_entry(enterprise)
     page = listing(operator_client, {"columns": "at,actor_name,day"})
     assert [heading.text_content().strip() for heading in page.xpath("//thead/tr/th")] == ["时间", "用户", "日期", "操作"]
+
+
+def test_a_long_list_is_asked_for_by_a_code_field() -> None:
+    class LongSource(ChoicesSource):
+        lookup_url = "/reference/lookup/kinds/"
+
+    class LongFilter(QueryFilterSet):
+        object_type = CodeFilter(source=LongSource(Kind))
+
+        class Meta:
+            model = AuditEntry
+            fields: list[str] = []
+
+    right = LongFilter(QueryDict("object_type=accounts.user"))
+    assert right.is_valid()
+    assert right.form.cleaned_data == {"object_type": "accounts.user"}
+    assert 'data-lookup-url="/reference/lookup/kinds/"' in str(right.form["object_type"])
+    wrong = LongFilter(QueryDict("object_type=nonsense"))
+    assert "object_type" in wrong.errors
