@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
@@ -165,10 +165,10 @@ class Order:
 class _CompactJSON:
     """JSON for cursors; Django's own serialiser would cut times to milliseconds."""
 
-    def dumps(self: Self, obj: Any) -> bytes:
+    def dumps(self, obj: Any) -> bytes:
         return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def loads(self: Self, data: bytes) -> Any:
+    def loads(self, data: bytes) -> Any:
         return json.loads(data)
 
 

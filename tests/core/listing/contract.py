@@ -13,6 +13,7 @@ class TestFilingList(ListContract):
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -178,14 +179,13 @@ class ListContract:
                 assert url == ""
             transaction.set_rollback(True)  # The next example begins without these rows.
 
-    @pytest.mark.parametrize("cursor", ["x", "", "a:b", "WyIyMDI2Il0:abc", "\x00", "９", "a" * 5000])
-    @pytest.mark.parametrize("reach", ["after", "before", "from"])
-    def test_a_cursor_tampered_with_shows_the_first_page(self, page: "ListPage", enterprise: Enterprise, reach: str, cursor: str) -> None:
+    def test_a_cursor_tampered_with_shows_the_first_page_and_says_so(self, page: "ListPage", enterprise: Enterprise) -> None:
         row = self.make_row(enterprise)
-        response = page.get({reach: cursor})
-        assert response.status_code == 200
-        assert page.rows_of(response) == [row.pk]
-        assert response.context["cursor_is_lost"] is bool(cursor)
+        for reach, cursor in itertools.product(["after", "before", "from"], ["x", "a:b", "WyIyMDI2Il0:abc", "\x00", "９", "a" * 5000]):
+            response = page.get({reach: cursor})
+            assert response.status_code == 200
+            assert page.rows_of(response) == [row.pk]
+            assert _tree(response).xpath("//*[@id='listing-results']//*[@role='status']"), (reach, cursor)
 
     def test_a_cursor_of_another_order_is_not_taken(self, page: "ListPage", enterprise: Enterprise) -> None:
         for _number in range(page.smallest_size + 1):
