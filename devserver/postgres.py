@@ -141,6 +141,10 @@ class Postgres:
             os.chown(directory, account.uid, account.gid)
         self._make_cluster(account)
         self.end_leftover()
+        # PostgreSQL only asks whether there is any process with the id in these: in a container that was started again there is
+        # often another one, and one that was killed may stay on as a zombie. We have just looked better, and hold the lock.
+        for stale in (self.data / "cluster" / "postmaster.pid", self.socket_dir / f".s.PGSQL.{PORT}.lock"):
+            stale.unlink(missing_ok=True)
         settings = {
             "listen_addresses": "",
             "port": str(PORT),

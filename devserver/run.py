@@ -1,6 +1,7 @@
 """`make run`: everything the portal needs, in one terminal, and nothing left of it afterwards."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import signal
@@ -17,11 +18,12 @@ from honcho.manager import Manager
 
 from devserver import lock, services, vendor
 from devserver.errors import DevServerError
-from devserver.processes import end, end_leftovers
+from devserver.processes import end, end_leftovers, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_PASSWORD = "Demo12345"
 DEFAULT_PORT = 8000
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def var_dir(environment: Mapping[str, str]) -> Path:
@@ -84,18 +86,29 @@ class Supervisor(Manager):  # type: ignore[misc] # honcho carries no types
         super().terminate()
 
 
+def adopt_orphans() -> None:
+    """Become the parent of every process below us whose own parent ends first, where the system knows this (Linux).
+
+    Such are the workers of a server that was killed, and a program that honcho's helper has started just before a signal hit it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
     """However the block is left, what it started and did not end is ended, before anything outside of it is."""
+    adopt_orphans()
     before = set(psutil.Process().children())
     try:
         yield
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
-        left = set(psutil.Process().children()) - before
-        # honcho's forked helpers do not listen, and go when the program below them does.
-        end([program for helper in left for program in (helper, *helper.children())], grace=5)
+        # Again and again: whatever lost its parent by this has become a child of ours.
+        while left := [child for child in psutil.Process().children() if child not in before and runs(child)]:
+            # honcho's forked helpers do not listen, and go when the program below them does.
+            end([program for helper in left for program in (helper, *helper.children())], grace=5)
 
 
 def start(environment: Mapping[str, str]) -> int:

@@ -81,6 +81,15 @@ def test_an_interrupted_initdb_is_begun_anew(tmp_path: Path) -> None:
     assert not half.exists()
 
 
+def test_a_process_that_came_to_the_old_id_does_not_keep_the_server_from_starting(tmp_path: Path) -> None:
+    with services.running(tmp_path, throwaway=True):
+        pid_file = tmp_path / "postgres" / "cluster" / "postmaster.pid"
+        content = pid_file.read_text()
+    pid_file.write_text(content.replace(content.split("\n", 1)[0], str(os.getpid()), 1))
+    with services.running(tmp_path, throwaway=True) as addresses:
+        psycopg2.connect(addresses.database_url).close()
+
+
 def test_data_of_another_postgresql_are_named_and_left_alone(tmp_path: Path) -> None:
     cluster = tmp_path / "postgres" / "cluster"
     cluster.mkdir(parents=True)
