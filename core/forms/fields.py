@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -15,8 +14,8 @@ from core.codes import CodeOption, CodeSource
 class SystemField(forms.Field):
     """返填项: filled by the system, shown grey, never taken from what the browser sends (`disabled` sees to that)."""
 
-    def __init__(self, *, label: str | Promise, help_text: str | Promise = "") -> None:
-        super().__init__(label=label, help_text=help_text, required=False, disabled=True)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, disabled=True, **kwargs)
 
 
 class NumberField(forms.DecimalField):
@@ -98,7 +97,7 @@ class CodeField(forms.CharField):
         return {**super().widget_attrs(widget), "data-code-field": True}
 
     def to_python(self, value: Any) -> str:
-        text: str = super().to_python(value)
+        text = super().to_python(value)
         if not text:
             return ""
         option = self._find(text)

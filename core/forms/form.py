@@ -56,7 +56,8 @@ def display(field: forms.Field, value: Any) -> str:
     if isinstance(field, CodeField):
         return field.display(value)
     if isinstance(field, forms.ChoiceField):
-        return str(dict(field.choices).get(value, value or ""))
+        labels = {str(key): label for key, label in field.choices}  # type: ignore[union-attr, misc]  # no groups on entry pages
+        return str(labels.get(str(value), value or ""))
     return "" if value is None else str(field.prepare_value(value))
 
 
@@ -126,9 +127,9 @@ class EntryForm(forms.Form):
         for name, state in evaluate(self.rules, self.rule_values).items():
             field = self.fields[name]
             if state.is_grey:
-                self._errors.pop(name, None)
+                self.errors.pop(name, None)
                 self.cleaned_data[name] = field.to_python("")
-            elif state.is_required and name not in self._errors and self.cleaned_data.get(name) in field.empty_values:
+            elif state.is_required and name not in self.errors and self.cleaned_data.get(name) in field.empty_values:
                 self.add_error(name, forms.ValidationError(self._required_message(name, state), code="required"))
         for name, field in self.fields.items():
             if isinstance(field, SystemField):

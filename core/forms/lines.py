@@ -123,11 +123,11 @@ class Lines:
             self._show_wrong(min(self.errors))
         return [form.cleaned_data for form in forms if form.is_valid()]
 
-    def refuse(self, index: int, field: str, errors: ValidationError) -> None:
+    def refuse(self, index: int, field: str, errors: list[ValidationError]) -> None:
         """Show what a service says against a line that the forms found right; `field` may be "" for the line as a whole."""
         if index not in self.errors:
             self.errors[index] = self._form(f"{LIST}-{index}", data=self.rows[index])
-        self.errors[index].add_error(field or None, errors)
+        self.errors[index].add_error(field or None, ValidationError(errors))
         if self._bound is None or index == self.index:
             self._show_wrong(index)
 

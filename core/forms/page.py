@@ -127,9 +127,9 @@ class EntryPage(TemplateView):
 
     def _edit_lines(self, action: str, argument: str, lines: Lines) -> str:
         """Carry out one button of the body; gives a notice for the user, or ""."""
-        if action == "line_save" or (action in ("enter", "line_new", "line_edit") and lines.is_touched):
-            if not lines.save_editor():
-                return ""
+        saves = action == "line_save" or (action in ("enter", "line_new", "line_edit") and lines.is_touched)
+        if saves and not lines.save_editor():
+            return ""
         if action in ("line_new", "line_discard"):
             lines.clear_editor()
         elif action == "line_edit" and argument.isdecimal():
@@ -146,11 +146,11 @@ class EntryPage(TemplateView):
         rows: list[dict[str, Any]] = []
         is_right = header.is_valid()
         if lines:
-            is_right = (not lines.is_touched or lines.save_editor()) and is_right
+            editor_is_right = not lines.is_touched or lines.save_editor()
             rows = lines.clean()
-            is_right = is_right and not lines.errors
+            is_right = is_right and editor_is_right and not lines.errors
             if action != "save" and len(lines.rows) < self.min_lines_to_declare:
-                header.add_error(None, ValidationError(_("至少要有 %(count)d 条表体信息才能申报。"), params={"count": self.min_lines_to_declare}))
+                header.add_error(None, _("至少要有 %(count)d 条表体信息才能申报。") % {"count": self.min_lines_to_declare})
                 is_right = False
         if is_right and action == "declare":
             return self._page(header, lines, is_sent=True, question=str(self.declare_question))
@@ -169,12 +169,12 @@ class EntryPage(TemplateView):
         by_key = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
         for key, errors in by_key.items():
             if key in header.fields:
-                header.add_error(key, errors)
+                header.add_error(key, ValidationError(errors))
             elif lines and key.startswith(LINE_KEY):
                 index, _dot, field = key.removeprefix(LINE_KEY).partition(".")
                 lines.refuse(int(index), field, errors)
             else:
-                header.add_error(None, errors)
+                header.add_error(None, ValidationError(errors))
 
     # -- Pieces of the page -----------------------------------------------------------------------
 
@@ -199,10 +199,10 @@ class EntryPage(TemplateView):
 
     def _problems(self, header: EntryForm, lines: Lines | None) -> list[Problem]:
         """The summary: the page as a whole, the header's fields in their order, then the lines."""
-        found = [Problem("", message, "entry-form") for message in header.non_field_errors()]
+        found = [Problem("", str(message), "entry-form") for message in header.non_field_errors()]
         for bound in header:
             target = bound.id_for_label if not bound.is_hidden else "entry-form"
-            found += [Problem(str(bound.label), message, target) for message in bound.errors]
+            found += [Problem(str(bound.label), str(message), target) for message in bound.errors]
         return found + (list(self._editor_problems(lines)) + list(self._line_problems(lines)) if lines else [])
 
     def _editor_problems(self, lines: Lines) -> Iterable[Problem]:
@@ -219,10 +219,10 @@ class EntryPage(TemplateView):
         if not form.is_bound:
             return
         for message in form.non_field_errors():
-            yield Problem(line, message, "line-editor" if in_editor else f"line-{number}")
+            yield Problem(line, str(message), "line-editor" if in_editor else f"line-{number}")
         for bound in form:
             for message in bound.errors:
-                yield Problem(f"{line} {bound.label}", message, bound.id_for_label if in_editor else f"line-{number}")
+                yield Problem(f"{line} {bound.label}", str(message), bound.id_for_label if in_editor else f"line-{number}")
 
     def _page(
         self,

@@ -69,17 +69,11 @@ def plain_page(browser: Browser, live_server: LiveServer, operator: User) -> Ite
     context.close()
 
 
-def type_keys(page: Page, *keys: str) -> None:
-    """Words are typed, names of keys are pressed."""
-    for key in keys:
-        if key in {"Enter", "Space", "Tab", "Escape", "ArrowDown", "ArrowUp", "Shift+Tab", "Control+Enter"}:
-            page.keyboard.press(key)
-        else:
-            page.keyboard.type(key)
-
-
-def focused(page: Page) -> str:
-    return str(page.evaluate("document.activeElement.id"))
+def enter(page: Page, *words: str) -> None:
+    """Type each word and press Enter after it; an empty word is Enter alone."""
+    for word in words:
+        page.keyboard.type(word)
+        page.keyboard.press("Enter")
 
 
 def fill_header_by_keyboard(page: Page, transport: str) -> None:
@@ -87,7 +81,7 @@ def fill_header_by_keyboard(page: Page, transport: str) -> None:
     expect(page.locator("#id_customs_code")).to_be_focused()
     page.keyboard.type("ldyw")
     expect(page.get_by_role("option", name="连大窑湾")).to_be_visible()
-    type_keys(page, "Enter", "车牌", "Enter", "辽B12345", "Enter", "bg", "Enter", transport, "Enter", "i", "Enter", "12500.5", "Enter", "Enter")
+    enter(page, "", "车牌", "辽B12345", "bg", transport, "i", "12500.5", "")
 
 
 @pytest.mark.covers("PRT-05", "PRT-04")
@@ -98,13 +92,14 @@ def test_a_filing_is_entered_by_keyboard_alone(page: Page) -> None:
     expect(page.locator("#id_transport_mode")).to_have_value("2 水路")
     expect(page.locator("#id_line-object_type")).to_be_focused()
     # A container at sea: the bill's own fields are grey and skipped.
-    type_keys(page, "Space", "Enter", "CSQU3054383", "Enter", "远洋号", "Enter", "026W", "Enter", "bg", "Enter")
+    page.keyboard.press("Space")
+    enter(page, "", "CSQU3054383", "远洋号", "026W", "bg")
     expect(page.locator("#id_line-container_no_1")).to_be_focused()
-    type_keys(page, "Enter", "第一行", "Enter")
+    enter(page, "", "第一行")
     expect(page.locator("#line-1")).to_contain_text("CSQU3054383")
     # A bill: its type and weight are required now.
     expect(page.locator("#id_line-object_type")).to_be_focused()
-    type_keys(page, "b", "Enter", "BL-1", "Enter", "远洋号", "Enter", "026W", "Enter", "bg", "Enter", "1", "Enter", "800", "Enter", "Enter", "Enter")
+    enter(page, "b", "BL-1", "远洋号", "026W", "bg", "1", "800", "", "")
     expect(page.locator("#line-2")).to_contain_text("B 提单")
     page.locator("button[value=declare]").press("Enter")
     expect(page.get_by_role("alertdialog")).to_contain_text("确定要申报")
@@ -148,7 +143,7 @@ def test_a_code_field_opens_narrows_moves_and_closes(page: Page) -> None:
 @pytest.mark.covers("PRT-05")
 def test_enter_waits_for_a_table_that_is_looked_up(page: Page) -> None:
     page.goto("/entry/")
-    type_keys(page, "0940", "Enter")
+    enter(page, "0940")
     expect(page.locator("#id_bind_key_type")).to_be_focused()
     expect(page.locator("#id_customs_code")).to_have_value("0940 营口海关")
     assert page.locator("[name=customs_code]").input_value() == "0940"
@@ -160,16 +155,16 @@ def test_rules_grey_and_require_while_one_types(page: Page) -> None:
     info, vessel = page.locator("#id_bind_key_info"), page.locator("#id_line-vessel_name")
     expect(info).to_be_disabled()
     page.locator("#id_bind_key_type").focus()
-    type_keys(page, "vn", "Enter")
+    enter(page, "vn")
     expect(info).to_be_focused()
     expect(info).to_have_attribute("aria-required", "true")
     vessel.fill("远洋号")
     page.locator("#id_transport_mode").focus()
-    type_keys(page, "4", "Enter")
+    enter(page, "4")
     expect(vessel).to_be_disabled()
     expect(vessel).to_have_value("")
     page.locator("#id_transport_mode").focus()
-    type_keys(page, "2", "Enter")
+    enter(page, "2")
     expect(vessel).to_be_enabled()
     expect(vessel).to_have_attribute("aria-required", "true")
     page.locator("#id_remark").focus()
@@ -195,11 +190,11 @@ def test_errors_are_listed_and_lead_to_their_fields(page: Page) -> None:
 def test_a_wrong_line_stays_in_the_editor_until_it_is_right(page: Page) -> None:
     page.goto("/entry/")
     page.locator("#id_line-object_type").focus()
-    type_keys(page, "c", "Enter")
+    enter(page, "c")
     page.locator("#id_line-remark").press("Enter")
     expect(page.locator("#id_line-object_id")).to_be_focused()
     expect(page.locator("#entry-errors")).to_contain_text("表体第1行 绑定对象ID：绑定对象类型为“C 集装箱”时，“绑定对象ID”必填。")
-    type_keys(page, "CSQU3054383", "Enter", "Enter", "026W", "Enter", "bg", "Enter", "Enter", "Enter")
+    enter(page, "CSQU3054383", "", "026W", "bg", "", "")
     expect(page.locator("#line-1")).to_contain_text("CSQU3054383")
     expect(page.locator("#entry-errors")).to_be_empty()
     page.get_by_role("button", name="修改第 1 行").click()
@@ -216,9 +211,10 @@ def test_a_wrong_line_stays_in_the_editor_until_it_is_right(page: Page) -> None:
 def test_what_was_typed_comes_back_with_the_page(page: Page) -> None:
     page.goto("/entry/")
     fill_header_by_keyboard(page, "4")
-    type_keys(page, "c", "Enter", "CSQU3054383", "Enter", "026W", "Enter", "bg", "Enter", "Enter", "Enter")
+    enter(page, "c", "CSQU3054383", "026W", "bg", "", "")
     expect(page.locator("#line-1")).to_be_visible()
-    type_keys(page, "b", "Enter", "BL-7")
+    enter(page, "b")
+    page.keyboard.type("BL-7")
     page.get_by_role("link", name="首页").click()
     page.wait_for_url("**/")
     page.goto("/entry/")
@@ -292,7 +288,9 @@ def test_everything_works_without_a_script(plain_page: Page) -> None:
 @pytest.mark.covers("PRT-08")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 360])
-def test_axe_finds_nothing_and_nothing_sticks_out(browser: Browser, live_server: LiveServer, operator: User, width: int, scheme: Any) -> None:
+def test_axe_finds_nothing_and_nothing_sticks_out(
+    browser: Browser, live_server: LiveServer, operator: User, width: int, scheme: Any
+) -> None:
     context = signed_in(browser, live_server, operator, viewport={"width": width, "height": 800}, color_scheme=scheme)
     context.add_init_script(path=AXE)
     page = context.new_page()
@@ -306,7 +304,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(browser: Browser, live_server:
     page.keyboard.press("Space")
     check()
     page.locator("#id_line-object_type").focus()
-    type_keys(page, "c", "Enter", "CSQU3054383", "Enter", "Enter", "026W", "Enter", "bg", "Enter", "Enter", "Enter")
+    enter(page, "c", "CSQU3054383", "", "026W", "bg", "", "")
     expect(page.locator("#line-1")).to_be_visible()
     page.get_by_role("button", name="暂存").click()
     expect(page.locator("#entry-errors")).to_contain_text("处需要更正")

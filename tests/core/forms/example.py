@@ -141,7 +141,8 @@ class ExamplePage(EntryPage):
 
     def save(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         if header["remark"] == "refuse":
-            raise ValidationError({"bind_key_info": ["该车辆已有在途单据。"], "lines.1.object_id": ["箱号重复。"], "__all__": ["系统拒绝。"]})
+            in_line, in_page = {"lines.1.object_id": ["箱号重复。"]}, {"__all__": ["系统拒绝。"]}
+            raise ValidationError({"bind_key_info": ["该车辆已有在途单据。"], **in_line, **in_page})
         SAVED.append(("save", header, lines))
         return HttpResponseRedirect("/saved/")
 

@@ -1,0 +1,216 @@
+"""The entry page as a browser without a script meets it: every button is a POST of the whole form, nothing typed is lost."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from tests.core.forms.example import SAVED
+from tests.core.forms.test_fields import HEADER, LINE
+
+pytestmark = [pytest.mark.urls("tests.core.forms.urls"), pytest.mark.django_db]
+SEA = {**LINE, "vessel_name": "远洋号"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_saved() -> Iterator[None]:
+    SAVED.clear()
+    yield
+    SAVED.clear()
+
+
+def sent(*lines: dict[str, Any], editor: dict[str, Any] | None = None, index: str = "", **more: Any) -> dict[str, Any]:
+    """What a browser sends for a page with these lines in the list and this one in the editor."""
+    data = {**HEADER, "lines-count": str(len(lines)), "line-index": index}
+    for number, line in enumerate(lines):
+        data |= {f"lines-{number}-{name}": value for name, value in line.items()}
+    return data | {f"line-{name}": value for name, value in (editor or {}).items()} | more
+
+
+def post(client: Client, data: dict[str, Any]) -> str:
+    response: HttpResponse = client.post("/entry/", data)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def listed(page: str) -> list[str]:
+    """Object numbers of the lines in the list, in order."""
+    return re.findall(r'name="lines-\d+-object_id" value="([^"]*)"', page)
+
+
+def typed(page: str, name: str) -> str:
+    found = re.search(rf'<input[^>]*name="{name}"[^>]*>', page)
+    assert found is not None
+    value = re.search(r'value="([^"]*)"', found[0])
+    return value[1] if value else ""
+
+
+def problems(page: str) -> list[tuple[str, str]]:
+    """Target and text of each entry of the summary."""
+    return re.findall(r'<li><a href="#([^"]*)">([^<]*)</a></li>', page)
+
+
+def test_a_line_is_saved_into_the_list_and_the_header_stays(operator_client: Client) -> None:
+    page = post(operator_client, sent(editor=SEA, action="line_save", remark="半途"))
+    assert listed(page) == ["CSQU3054383"]
+    assert typed(page, "line-object_id") == ""
+    assert typed(page, "remark") == "半途"
+    assert SAVED == []
+
+
+def test_lines_are_changed_and_removed_and_numbers_close_up(operator_client: Client) -> None:
+    one, two, three = ({**SEA, "object_id": name} for name in ("A", "B", "C"))
+    page = post(operator_client, sent(one, two, three, action="line_edit:1"))
+    assert typed(page, "line-object_id") == "B"
+    assert typed(page, "line-index") == "1"
+    page = post(operator_client, sent(one, two, three, editor={**two, "object_id": "B2"}, index="1", action="line_save"))
+    assert listed(page) == ["A", "B2", "C"]
+    page = post(operator_client, sent(one, two, three, action="line_delete", tick=["0", "1"]))
+    assert listed(page) == ["C"]
+    assert 'id="line-1"' in page
+    assert 'id="line-2"' not in page
+
+
+def test_deleting_moves_the_line_being_changed_along(operator_client: Client) -> None:
+    one, two = ({**SEA, "object_id": name} for name in ("A", "B"))
+    page = post(operator_client, sent(one, two, editor=two, index="1", action="line_delete", tick=["0"]))
+    assert typed(page, "line-index") == "0"
+    assert typed(page, "line-object_id") == "B"
+    page = post(operator_client, sent(one, two, editor=two, index="1", action="line_delete", tick=["1"]))
+    assert (typed(page, "line-index"), typed(page, "line-object_id")) == ("", "")
+
+
+def test_nothing_ticked_is_said(operator_client: Client) -> None:
+    assert "请先在列表中勾选要删除的行。" in post(operator_client, sent(SEA, action="line_delete"))
+
+
+@pytest.mark.parametrize("action", ["line_save", "line_new", "line_edit:0", "save", "declare", "enter"])
+@pytest.mark.covers("PRT-07")
+def test_a_wrong_line_in_the_editor_is_never_lost(operator_client: Client, action: str) -> None:
+    page = post(operator_client, sent(SEA, editor={**SEA, "object_id": "MINE", "voyage_no": ""}, action=action))
+    assert typed(page, "line-object_id") == "MINE"
+    assert problems(page) == [("id_line-voyage_no", "表体第2行 航次/货物运输批次号：此项必填。")]
+    assert SAVED == []
+
+
+@pytest.mark.parametrize("action", ["line_new", "line_edit:0", "enter"])
+def test_a_right_line_in_the_editor_is_kept_by_every_step(operator_client: Client, action: str) -> None:
+    page = post(operator_client, sent(SEA, editor={**SEA, "object_id": "MINE"}, action=action))
+    assert listed(page) == ["CSQU3054383", "MINE"]
+
+
+def test_saving_takes_the_line_in_the_editor_along(operator_client: Client) -> None:
+    response = operator_client.post("/entry/", sent(SEA, editor={**SEA, "object_id": "MINE"}, action="save", lock_version="7"))
+    assert response.status_code == 302
+    [(event, header, lines)] = SAVED
+    assert event == "save"
+    assert header["lock_version"] == 7
+    assert [line["object_id"] for line in lines] == ["CSQU3054383", "MINE"]
+
+
+def test_the_enter_key_in_the_header_saves_and_declares_nothing(operator_client: Client) -> None:
+    page = post(operator_client, sent(remark="半途", action="enter"))
+    assert typed(page, "remark") == "半途"
+    assert problems(page) == []
+    # The first button that belongs to the form is what a browser without a script presses for Enter.
+    assert re.findall(r'<button[^>]*name="action" value="([^"]*)"', page)[0] == "enter"
+
+
+@pytest.mark.covers("PRT-04", "PRT-07")
+def test_everything_wrong_is_listed_with_a_link(operator_client: Client) -> None:
+    wrong = {**SEA, "voyage_no": ""}
+    page = post(operator_client, sent(SEA, wrong, wrong, action="save", customs_code="9999", transport_mode=""))
+    assert problems(page) == [
+        ("id_customs_code", "关区代码：代码“9999”不在关区代码表中，请从列表中选择。"),
+        ("id_transport_mode", "运输方式：此项必填。"),
+        ("id_line-voyage_no", "表体第2行 航次/货物运输批次号：此项必填。"),
+        ("line-3", "表体第3行 航次/货物运输批次号：此项必填。"),
+    ]
+    for target, _text in problems(page):
+        assert f'id="{target}"' in page
+    assert typed(page, "customs_code") == "9999"
+
+
+def test_a_header_changed_later_is_held_against_the_lines(operator_client: Client) -> None:
+    operator_client.post("/entry/", sent({**LINE, "vessel_name": "forged"}, action="save", transport_mode="5"))
+    [(_event, _header, lines)] = SAVED
+    assert lines[0]["vessel_name"] == ""
+    page = post(operator_client, sent(LINE, action="save", transport_mode="2"))
+    assert problems(page) == [("id_line-vessel_name", "表体第1行 船名：运输方式为“2 水路”时，“船名”必填。")]
+
+
+def test_declaring_asks_first_and_wants_a_line(operator_client: Client) -> None:
+    assert "至少要有 1 条表体信息才能申报。" in post(operator_client, sent(action="declare"))
+    page = post(operator_client, sent(SEA, action="declare"))
+    assert "确定要申报该票单据吗？" in page
+    assert SAVED == []
+    assert operator_client.post("/entry/", sent(SEA, action="declare_confirmed")).status_code == 302
+    assert SAVED[0][0] == "declare"
+
+
+def test_declaring_without_the_question_is_checked_all_the_same(operator_client: Client) -> None:
+    page = post(operator_client, sent({**SEA, "voyage_no": ""}, action="declare_confirmed"))
+    assert problems(page) == [("id_line-voyage_no", "表体第1行 航次/货物运输批次号：此项必填。")]
+
+
+@pytest.mark.covers("PRT-07")
+def test_what_a_service_refuses_is_shown_where_it_belongs(operator_client: Client) -> None:
+    page = post(operator_client, sent(SEA, {**SEA, "object_id": "TWICE"}, action="save", remark="refuse"))
+    assert problems(page) == [
+        ("entry-form", "系统拒绝。"),
+        ("id_bind_key_info", "绑定介质关键信息：该车辆已有在途单据。"),
+        ("id_line-object_id", "表体第2行 绑定对象ID：箱号重复。"),
+    ]
+    assert typed(page, "line-object_id") == "TWICE"
+
+
+def test_a_kept_draft_is_drawn_as_it_was_and_unchecked(operator_client: Client) -> None:
+    page = post(operator_client, sent(SEA, editor={"object_id": "HALF"}, action="restore", customs_code="", remark="半途"))
+    assert problems(page) == []
+    assert (typed(page, "remark"), typed(page, "line-object_id"), listed(page)) == ("半途", "HALF", ["CSQU3054383"])
+
+
+def test_too_many_lines_are_refused(operator_client: Client) -> None:
+    four = [{**SEA, "object_id": str(number)} for number in range(4)]
+    assert "表体信息不能超过 4 条。" in post(operator_client, sent(*four, editor=SEA, action="line_save"))
+    assert operator_client.post("/entry/", sent(**{"lines-count": "5"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lines-count", "-1"), ("lines-count", "x"), ("line-index", "99"), ("action", "line_edit:77"), ("action", "line_edit:x"), ("tick", "x")],
+)
+def test_junk_from_a_browser_does_no_harm(operator_client: Client, name: str, value: str) -> None:
+    page = post(operator_client, sent(**{"action": "line_delete", name: value}))
+    assert listed(page) == []
+    assert typed(page, "line-index") == ""
+
+
+def test_what_was_typed_is_escaped(operator_client: Client) -> None:
+    nasty = "\"><script>alert(1)</script>"
+    page = post(operator_client, sent({**SEA, "remark": nasty}, action="save", customs_code=nasty, remark=nasty))
+    assert "<script>alert" not in page
+
+
+def test_a_page_to_read_has_no_fields_and_takes_nothing(operator_client: Client) -> None:
+    page = operator_client.get("/stored/").content.decode()
+    assert "0908 连大窑湾" in page
+    assert "C 集装箱" in page
+    assert 'name="customs_code"' not in page
+    assert 'name="action" value="line_save"' not in page
+    assert re.search(r'value="save" disabled', page)
+    assert operator_client.post("/stored/", {"action": "save"}).status_code == 405
+
+
+@pytest.mark.covers("PRT-04")
+def test_grounds_and_hints_are_told_to_everybody(operator_client: Client) -> None:
+    page = operator_client.get("/entry/").content.decode()
+    field = re.search(r'<div class="entry-field is-required[^"]*" data-field="customs_code">.*?</div>\s*</div>', page, re.DOTALL)
+    assert field is not None
+    assert 'aria-required="true"' in field[0]
+    assert 'aria-describedby="id_customs_code_helptext"' in field[0]
+    assert "输入关区代码、名称或拼音首字母" in field[0]
+    assert '<output class="form-control" id="id_data_center_no">202600000000000001</output>' in page
