@@ -76,3 +76,8 @@ class Channel(Protocol):
 
     def forget_returned(self, letters: Sequence[ReturnedLetter]) -> None:
         """Do not report these again."""
+
+
+def printable(name: str) -> str:
+    """A file name that came from outside, fit for the database and the log: controls and undecodable bytes show as `?`."""
+    return "".join(char if char.isprintable() else "?" for char in name)

@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from relay.channels.base import Letter, ReceivedFile, ReturnedLetter, SendResult
+from relay.channels.base import Letter, ReceivedFile, ReturnedLetter, SendResult, printable
 from relay.envelope import type_and_id
 from relay.models import AttemptOutcome
 
@@ -164,11 +164,6 @@ class DirectoryChannel:
                         os.unlink(entry.path)
                 except FileNotFoundError:
                     continue
-
-
-def printable(name: str) -> str:
-    """A file name that came from outside, fit for the database and the log: controls and undecodable bytes show as `?`."""
-    return "".join(char if char.isprintable() else "?" for char in name)
 
 
 def _aside_name(name: str, found: os.stat_result) -> str:

@@ -36,7 +36,8 @@ _CLAIM = """
        SET lease_token = %(token)s, leased_until = statement_timestamp() + make_interval(secs => %(lease)s), attempts = claimed.attempts + 1
       FROM (
             SELECT id FROM relay_inboundmessage AS due
-             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= statement_timestamp() AND (leased_until IS NULL OR leased_until < statement_timestamp())
+             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= statement_timestamp()
+               AND (leased_until IS NULL OR leased_until < statement_timestamp())
                AND (subject = '' OR NOT EXISTS (
                     SELECT 1 FROM relay_inboundmessage AS older
                      WHERE older.partner = due.partner AND older.subject = due.subject AND older.state = 'ready' AND older.id < due.id))
@@ -103,11 +104,11 @@ def _handle_alone(message: InboundMessage, token: UUID) -> None:
     try:
         _run([message], token)
     except _LeaseLostError:
-        log.warning("relay_lease_lost", message_id=str(message.message_id))
+        log.warning("relay_lease_lost", **_log_context(message))
     except MessageRefused as refusal:
         _set_aside(message, token, refusal.code, refusal.reason)
     except Exception as error:
-        log.exception("relay_handler_failed", message_id=str(message.message_id), request_id=message.request_id, attempt=message.attempts)
+        log.exception("relay_handler_failed", attempt=message.attempts, **_log_context(message))
         if message.attempts >= handler_attempts():
             _set_aside(message, token, "HANDLER_FAILED", repr(error))
         else:
@@ -117,16 +118,21 @@ def _handle_alone(message: InboundMessage, token: UUID) -> None:
             )
 
 
-@transaction.atomic
 def _run(messages: Sequence[InboundMessage], token: UUID) -> None:
+    with transaction.atomic():
+        notes = _run_in_transaction(messages, token)
+    for message, note in zip(messages, notes, strict=True):
+        log.info("relay_handled", message_type=message.message_type, outcome=note, **_log_context(message))
+
+
+def _run_in_transaction(messages: Sequence[InboundMessage], token: UUID) -> list[str]:
     now = timezone.now()
     originals = _lock_originals(messages)
     delivered: list[int] = []
     notes: list[str] = []
     for message in messages:
         original = originals.get(message.original_id or 0)
-        context = {"request_id": message.request_id, "message_id": str(message.message_id), "subject": message.subject}
-        with structlog.contextvars.bound_contextvars(**context):
+        with structlog.contextvars.bound_contextvars(**_log_context(message)):
             business = read(bytes(message.content))[1]
             if original is not None and original.finished_at is None and not _is_rejection(message, business):
                 _deliver(original, now)
@@ -135,7 +141,6 @@ def _run(messages: Sequence[InboundMessage], token: UUID) -> None:
                 notes.append(_technical_receipt(business, original, now))
             else:
                 notes.append(_business_message(message, business, original))
-            log.info("relay_handled", message_type=message.message_type, outcome=notes[-1])
     if delivered:
         OutboundMessage.objects.filter(pk__in=delivered).update(
             state=OutboundState.DELIVERED, finished_at=now, lease_token=None, leased_until=None
@@ -147,6 +152,12 @@ def _run(messages: Sequence[InboundMessage], token: UUID) -> None:
     if originals:
         # The next message of these subjects may go now.
         transaction.on_commit(bind(wake, messages[0].partner), robust=True)
+    return notes
+
+
+def _log_context(message: InboundMessage) -> dict[str, str]:
+    """What every line about this message carries: the request id is that of the click it all began with."""
+    return {"request_id": message.request_id, "message_id": str(message.message_id), "subject": message.subject}
 
 
 def _lock_originals(messages: Sequence[InboundMessage]) -> dict[int, OutboundMessage]:
@@ -204,12 +215,4 @@ def _set_aside(message: InboundMessage, token: UUID, code: str, reason: str) -> 
         lease_token=None,
         leased_until=None,
     )
-    log.warning(
-        "relay_quarantined",
-        request_id=message.request_id,
-        message_id=str(message.message_id),
-        message_type=message.message_type,
-        subject=message.subject,
-        code=code,
-        reason=reason,
-    )
+    log.warning("relay_quarantined", message_type=message.message_type, code=code, reason=reason, **_log_context(message))

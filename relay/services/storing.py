@@ -13,8 +13,7 @@ from django.utils import timezone
 
 from relay import lanes
 from relay.channels import open_channel
-from relay.channels.base import ReceivedFile
-from relay.channels.directory import printable
+from relay.channels.base import ReceivedFile, printable
 from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.services.handling import handle
 from relay.services.reading import read
