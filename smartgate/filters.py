@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from core.codes import ChoicesSource, CodeOption
 from core.identifiers import normalised
 from core.listing import CodeFilter, DayRangeFilter, QueryFilterSet, TextFilter
@@ -28,7 +30,7 @@ class BindKeyFilter(TextFilter):
 
 class FilingFilter(QueryFilterSet):
     trip_no = TextFilter(normalise=normalised)
-    status = CodeFilter(source=QueryStatuses(FilingStatus), show_code=False)
+    status = CodeFilter(source=QueryStatuses(FilingStatus), show_code=False, label=_("单据状态"))
     bind_key_type = CodeFilter(source=BIND_KEY_TYPES)
     bind_key_info = BindKeyFilter()
     business_type = CodeFilter(source=BUSINESS_TYPES, show_code=False)

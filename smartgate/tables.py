@@ -40,7 +40,7 @@ class FilingTable(QueryTable):
     entered_at = DayColumn()
     declared_at = MomentColumn()
     status_at = MomentColumn()
-    default_columns = ("trip_no", "status", "bind_key_type", "bind_key_info", "business_type", "customs_code", "ie_flag", "entered_at")
+    default_columns = ("trip_no", "status", "bind_key_info", "business_type", "customs_code", "ie_flag", "entered_at")
 
     class Meta(QueryTable.Meta):
         model = Filing

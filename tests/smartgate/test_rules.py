@@ -18,7 +18,7 @@ def with_header(**changed):
     return {"header": changed}
 
 
-REQUIRED = "这个字段是必填项。"
+REQUIRED = "此项必填。"
 BROKEN = {
     # header: required
     **{f"{name} missing": (with_header(**{name: ""}), REQUIRED) for name in HEADER if name not in ("vehicle_flow_type", "remark", "bind_key_info")},
@@ -44,7 +44,7 @@ BROKEN = {
             ("negative", "-1", "0"),
             ("not a number", "很重", "数字"),
             ("with four decimals", "1.0001", "3"),
-            ("too large", "1234567890", "12"),
+            ("too large", "1234567890", "不超过 9 位"),
             ("infinite", "Infinity", "数字"),
         ]
     },
