@@ -55,7 +55,7 @@ def prepare_venv() -> None:
             )
         subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
     print("Installing the Python packages (the first time takes a minute or two)", flush=True)
-    command = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--require-hashes", "-r", REQUIREMENTS]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--require-hashes", "-r", str(REQUIREMENTS)]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PIP_USER": "0"})
     stamp.write(current)
 

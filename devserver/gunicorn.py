@@ -15,7 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 from django.conf import settings  # after the line above, which it needs
 
 
-class StructuredLogger(Logger):
+class StructuredLogger(Logger):  # type: ignore[misc] # gunicorn carries no types
     """Access lines as structured events beside the application's own, with the same fields for every request."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
@@ -59,10 +59,11 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1"
 #: On a desk django-structlog's line for each request is enough to read.
 accesslog = None if settings.DEMO_MODE else "-"
 logger_class = StructuredLogger
+_portal: dict[str, Any] = settings.LOGGING
 logconfig_dict = {
-    **settings.LOGGING,
+    **_portal,
     "loggers": {
-        **settings.LOGGING["loggers"],
+        **_portal["loggers"],
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True, "qualname": "gunicorn.error"},
         "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True, "qualname": "gunicorn.access"},
     },

@@ -72,7 +72,7 @@ def living(note: Note) -> psutil.Process | None:
 def runs(process: psutil.Process) -> bool:
     """Whether it is still that process and does anything. One that has ended and that nobody has asked after does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
