@@ -5,12 +5,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from reference import services
-from reference.models import Code, CodeTable, DeclarationElement, VersionQuerySet
+from reference.models import Code, CodeTable, DeclarationElement, valid_on
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -44,11 +45,11 @@ class ValidityFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [("today", _("今日有效")), ("ended", _("已失效"))]
 
-    def queryset(self, request: HttpRequest, queryset: VersionQuerySet) -> VersionQuerySet:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         today = timezone.localdate()
         match self.value():
             case "today":
-                return queryset.on(today)
+                return queryset.filter(valid_on(today))
             case "ended":
                 return queryset.filter(valid_to__lte=today)
         return queryset

@@ -55,12 +55,17 @@ class CodeTable(models.Model):
         return f"{self.key} {self.name}"
 
 
+def valid_on(day: date) -> Q:
+    """The condition for entries that hold on a day."""
+    return Q(valid_from__lte=day) & (Q(valid_to__isnull=True) | Q(valid_to__gt=day))
+
+
 class VersionQuerySet(models.QuerySet[Any]):
     """Entries by the day for which they are asked."""
 
     def on(self, day: date) -> Self:
         """Those valid on a day."""
-        return self.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=day), valid_from__lte=day)
+        return self.filter(valid_on(day))
 
 
 class Version(models.Model):

@@ -240,5 +240,5 @@ FILES: tuple[FileSpec, ...] = (
 )
 
 FILES_BY_NAME = {spec.file: spec for spec in FILES}
-#: Every table the portal knows of, loaded or not.
-TABLE_KEYS = frozenset({HS_CODES, *(spec.key for spec in FILES)})
+#: Every table of codes that the portal knows of, loaded or not.
+TABLE_KEYS = frozenset({HS_CODES, *(spec.key for spec in FILES if spec.content == Content.CODES)})

@@ -130,23 +130,24 @@ class _Column:
             at = self._text.find(needle, self._starts[entry + 1] - 1)
 
 
-class _Day:
-    """A table as it is on one day, ready to search."""
+class CodeIndex:
+    """Codes ready to search: those of one table as it is on one day, each with its aliases (see `Code.aliases`)."""
 
-    def __init__(self, versions: Iterable[_Version]) -> None:
-        current = sorted(versions, key=lambda version: version.option.code)
-        self.options: tuple[CodeOption, ...] = tuple(version.option for version in current)
+    def __init__(self, entries: Iterable[tuple[CodeOption, str]]) -> None:
+        current = sorted(entries, key=lambda entry: entry[0].code)
+        self.options: tuple[CodeOption, ...] = tuple(option for option, _aliases in current)
         self._codes = _Column(enumerate(normalise(option.code) for option in self.options))
         self._names = _Column(enumerate(normalise(option.name) for option in self.options))
         self._initials = _Column(enumerate(option.initials for option in self.options))
         self._aliases = _Column(
             (position, normalise(alias))
-            for position, version in enumerate(current)
-            if version.aliases
-            for alias in version.aliases.split(ALIAS_SEPARATOR)
+            for position, (_option, aliases) in enumerate(current)
+            if aliases
+            for alias in aliases.split(ALIAS_SEPARATOR)
         )
 
     def search(self, q: str, limit: int) -> list[CodeOption]:
+        """See `search` of this module."""
         wanted = normalise(q)
         if not wanted:
             return list(self.options[:limit])
@@ -175,7 +176,7 @@ class _Table:
     def __init__(self, revision: UUID | None, versions: dict[str, list[_Version]]) -> None:
         self.revision = revision
         self._versions = versions
-        self._days: OrderedDict[date, _Day] = OrderedDict()
+        self._days: OrderedDict[date, CodeIndex] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, code: str, day: date) -> CodeOption | None:
@@ -188,11 +189,16 @@ class _Table:
         begun = [version for version in versions if version.valid_from <= day]
         return (begun or versions[:1])[-1].option.name
 
-    def on(self, day: date) -> _Day:
+    def on(self, day: date) -> CodeIndex:
         with self._lock:
             found = self._days.get(day)
             if found is None:
-                found = _Day(version for versions in self._versions.values() for version in versions if version.holds_on(day))
+                found = CodeIndex(
+                    (version.option, version.aliases)
+                    for versions in self._versions.values()
+                    for version in versions
+                    if version.holds_on(day)
+                )
                 self._days[day] = found
             self._days.move_to_end(day)
             while len(self._days) > DAYS_KEPT:

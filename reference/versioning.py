@@ -68,6 +68,7 @@ def apply(target: Target, rows: Iterable[Sequence[str]], *, origin: Origin, star
     with connection.cursor() as cursor:
         _stage(cursor, target, rows)
         cursor.execute(_plan(target, starts, ends))
+        cursor.execute("ANALYZE reference_plan")
         cursor.execute("SELECT action, count(*) FROM reference_plan GROUP BY action")
         counts = dict(cursor.fetchall())
         cursor.execute(
@@ -76,8 +77,9 @@ def apply(target: Target, rows: Iterable[Sequence[str]], *, origin: Origin, star
             )
         )
         kept_keys = [row[0] for row in cursor.fetchall()]
-        for statement in _statements(target, origin, starts, ends):
-            cursor.execute(statement)
+        for actions, statement in _statements(target, origin, starts, ends):
+            if not counts.keys().isdisjoint(actions):
+                cursor.execute(statement)
         cursor.execute("DROP TABLE reference_staged, reference_plan")
     return Changes(
         new=counts.get("new", 0),
@@ -101,7 +103,7 @@ def _stage(cursor, target: Target, rows: Iterable[Sequence[str]]) -> None:  # ty
     csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows(rows)
     buffer.seek(0)
     cursor.copy_expert("COPY reference_staged FROM STDIN (FORMAT csv)", buffer)
-    # Nothing else collects statistics of a temporary table; without them the join is planned for a handful of rows.
+    # Nobody else collects statistics of a temporary table; without them joins are planned for any number of rows but the right one.
     cursor.execute("ANALYZE reference_staged")
 
 
@@ -147,34 +149,40 @@ def _where(target: Target) -> Composable:
     return SQL("WHERE ") + SQL(" AND ").join(SQL("{} = {}").format(Identifier(name), Literal(value)) for name, value in target.scope)
 
 
-def _statements(target: Target, origin: Origin, starts: date, ends: date) -> list[Composable]:
-    """Old versions make room first: every statement leaves the table without overlaps, as its trigger demands."""
+def _statements(target: Target, origin: Origin, starts: date, ends: date) -> list[tuple[set[str], Composable]]:
+    """What writes each action. Old versions make room first: every statement leaves the table without overlaps, as its trigger demands."""
     table = Identifier(target.table)
     own_columns = (*target.content, *target.derived)
     end = SQL("UPDATE {table} t SET valid_to = {day} FROM reference_plan p WHERE p.id = t.id AND p.action = {action}")
     return [
-        end.format(table=table, day=Literal(ends), action=Literal("end")),
-        end.format(table=table, day=Literal(starts), action=Literal("replace")),
-        SQL("DELETE FROM {table} t USING reference_plan p WHERE p.id = t.id AND p.action = 'drop'").format(table=table),
-        SQL(
-            "UPDATE {table} t SET {assignments}, valid_to = NULL, origin = {origin} "
-            "FROM reference_plan p JOIN reference_staged s USING ({key}) WHERE p.id = t.id AND p.action = 'correct'"
-        ).format(
-            table=table,
-            assignments=SQL(", ").join(SQL("{0} = s.{0}").format(Identifier(column)) for column in own_columns),
-            origin=Literal(origin.value),
-            key=_list(target.key),
+        ({"end"}, end.format(table=table, day=Literal(ends), action=Literal("end"))),
+        ({"replace"}, end.format(table=table, day=Literal(starts), action=Literal("replace"))),
+        ({"drop"}, SQL("DELETE FROM {table} t USING reference_plan p WHERE p.id = t.id AND p.action = 'drop'").format(table=table)),
+        (
+            {"correct"},
+            SQL(
+                "UPDATE {table} t SET {assignments}, valid_to = NULL, origin = {origin} "
+                "FROM reference_plan p JOIN reference_staged s USING ({key}) WHERE p.id = t.id AND p.action = 'correct'"
+            ).format(
+                table=table,
+                assignments=SQL(", ").join(SQL("{0} = s.{0}").format(Identifier(column)) for column in own_columns),
+                origin=Literal(origin.value),
+                key=_list(target.key),
+            ),
         ),
-        SQL(
-            "INSERT INTO {table} ({scope_columns}{columns}, valid_from, origin) SELECT {scope_values}{columns}, {starts}, {origin} "
-            "FROM reference_staged JOIN reference_plan USING ({key}) WHERE action IN ('new', 'replace')"
-        ).format(
-            table=table,
-            scope_columns=SQL("").join(SQL("{}, ").format(Identifier(name)) for name, _value in target.scope),
-            scope_values=SQL("").join(SQL("{}, ").format(Literal(value)) for _name, value in target.scope),
-            columns=_list(target.columns),
-            starts=Literal(starts),
-            origin=Literal(origin.value),
-            key=_list(target.key),
+        (
+            {"new", "replace"},
+            SQL(
+                "INSERT INTO {table} ({scope_columns}{columns}, valid_from, origin) SELECT {scope_values}{columns}, {starts}, {origin} "
+                "FROM reference_staged JOIN reference_plan USING ({key}) WHERE action IN ('new', 'replace')"
+            ).format(
+                table=table,
+                scope_columns=SQL("").join(SQL("{}, ").format(Identifier(name)) for name, _value in target.scope),
+                scope_values=SQL("").join(SQL("{}, ").format(Literal(value)) for _name, value in target.scope),
+                columns=_list(target.columns),
+                starts=Literal(starts),
+                origin=Literal(origin.value),
+                key=_list(target.key),
+            ),
         ),
     ]
