@@ -105,8 +105,8 @@ def stopping() -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
-        # Again and again: whatever lost its parent by this has become a child of ours.
-        while left := [child for child in psutil.Process().children() if child not in before and runs(child)]:
+        for _ in range(5):  # whatever lost its parent by one round is a child of ours in the next
+            left = [child for child in psutil.Process().children() if child not in before and runs(child)]
             # honcho's forked helpers do not listen, and go when the program below them does.
             end([program for helper in left for program in (helper, *helper.children())], grace=5)
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from devserver import lock, run
+from devserver import lock, processes, run
 from devserver.errors import DevServerError
 from devserver.services import ServiceAddresses
 
@@ -51,6 +52,24 @@ def test_a_second_start_over_the_same_directory_is_refused(tmp_path: Path) -> No
     assert done.returncode == 1
     assert f"running already from {tmp_path} (process 1, http://127.0.0.1:8123/)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+ORPHAN = """
+import subprocess
+from devserver.run import stopping
+with stopping():
+    shell = ["/bin/sh", "-c", "sleep 300 >/dev/null & echo $!"]
+    print(subprocess.run(shell, stdout=subprocess.PIPE, text=True).stdout, end="", flush=True)
+    raise SystemExit(7)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to an ancestor")
+def test_what_lost_its_parent_is_ended_too() -> None:
+    done = subprocess.run([sys.executable, "-c", ORPHAN], cwd=run.ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 7, done.stderr
+    orphan = int(done.stdout)
+    assert not psutil.pid_exists(orphan) or not processes.runs(psutil.Process(orphan))
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
