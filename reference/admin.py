@@ -83,7 +83,7 @@ class CodeForm(forms.ModelForm):
 @admin.register(Code)
 class CodeAdmin(ReadOnlyAdmin):
     form = CodeForm
-    list_display = ["table", "code", "name", "initials", "valid_from", "valid_to", "origin"]
+    list_display = ["table", "code", "name", "valid_from", "valid_to", "origin"]
     list_display_links = ["code"]
     list_filter = [ValidityFilter, "origin", "table"]
     list_select_related = ["table"]
