@@ -39,7 +39,7 @@ def wake(partner: str) -> None:
         if cache.add(_key(partner), 1, timeout=WAKE_SECONDS):
             from relay.tasks import dispatch
 
-            # A connection of its own: the pooled one would try to connect three times, six seconds long (measured).
+            # A connection of its own: the pooled one would try to connect three times, six seconds long (docs/adr/0030).
             with current_app.connection_for_write(transport_options=IMPATIENT) as connection:
                 dispatch.apply_async(args=(partner,), connection=connection, retry=False, expires=60)  # type: ignore[call-arg]
     except Exception as error:  # whatever it is, the message is stored and the sweep will send it
