@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from reference.models import Origin
@@ -95,7 +96,7 @@ def _list(names: Iterable[str], prefix: str = "") -> Composable:
     return SQL(", ").join(SQL(prefix) + Identifier(name) for name in names)
 
 
-def _stage(cursor, target: Target, rows: Iterable[Sequence[str]]) -> None:  # type: ignore[no-untyped-def]
+def _stage(cursor: CursorWrapper, target: Target, rows: Iterable[Sequence[str]]) -> None:
     columns, table = _list(target.columns), Identifier(target.table)
     cursor.execute(SQL("CREATE TEMP TABLE reference_staged ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(columns, table))
     buffer = io.StringIO()
