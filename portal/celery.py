@@ -14,8 +14,17 @@ app.autodiscover_tasks()
 
 
 @signals.celeryd_init.connect
+@signals.beat_init.connect
 def refuse_wrong_settings(**_kwargs: object) -> None:
-    """A worker, like the web process, does not start on settings that are wrong."""
+    """Worker and beat, like the web process, do not start on settings that are wrong.
+
+    Raises SystemExit: Celery logs every other exception of a signal's receiver and goes on.
+    """
+    from django.core.exceptions import ImproperlyConfigured
+
     from portal.startup import refuse_wrong_settings as refuse
 
-    refuse()
+    try:
+        refuse()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None

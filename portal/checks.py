@@ -98,6 +98,6 @@ def check_logs(**_kwargs: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = []
     if settings.LOG_FORMAT not in ("json", "console"):
         errors.append(Error(f"LOG_FORMAT={settings.LOG_FORMAT!r} is unknown.", hint="Use json or console.", id="portal.E014"))
-    if settings.LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    if settings.LOG_LEVEL not in settings.LOG_LEVELS:
         errors.append(Error(f"LOG_LEVEL={settings.LOG_LEVEL!r} is unknown.", hint="Use INFO.", id="portal.E015"))
     return errors

@@ -234,6 +234,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # -- Logs ---------------------------------------------------------------------------------------
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="json" if PORTAL_MODE == "production" else "console")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
 _SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -257,7 +258,8 @@ LOGGING = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # An unknown level is told by the settings check, which has to be able to run.
+    "root": {"handlers": ["console"], "level": LOG_LEVEL if LOG_LEVEL in LOG_LEVELS else "INFO"},
     "loggers": {
         "django.security.DisallowedHost": {"level": "ERROR"},
         "celery.app.trace": {"level": "WARNING"},

@@ -1,0 +1,122 @@
+"""Health addresses, and the refusal to start on settings that are wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
+
+from accounts.models import User
+from core.models import AuditEntry
+from portal import health
+from relay.models import OutboundMessage
+from tests.smartgate.pages import NEW, entry_post
+
+SECRET = "q8Zk1v7Rm3Xw9Tb5Yc2Nf6Hd4Jg0LsPaUeIoKtMvBxCzQrWyEn"
+GOOD = {
+    "PORTAL_MODE": "production",
+    "SECRET_KEY": SECRET,
+    "ALLOWED_HOSTS": "portal.example",
+    "DATABASE_URL": "postgresql://portal@db/portal",
+    "REDIS_URL": "redis://redis:6379/0",
+}
+BAD = {
+    "mode": ({"PORTAL_MODE": "debug"}, "portal.E001"),
+    "no secret": ({"SECRET_KEY": ""}, "portal.E002"),
+    "default secret": ({"SECRET_KEY": django_settings.DEFAULT_SECRET_KEY}, "portal.E002"),
+    "default secret as fallback": ({"SECRET_KEY_FALLBACKS": django_settings.DEFAULT_SECRET_KEY}, "portal.E002"),
+    "short secret": ({"SECRET_KEY": "abc"}, "portal.E003"),
+    "debug": ({"DEBUG": "1"}, "portal.E004"),
+    "no host": ({"ALLOWED_HOSTS": ""}, "portal.E005"),
+    "any host": ({"ALLOWED_HOSTS": "*"}, "portal.E005"),
+    "no https": ({"HTTPS": "0"}, "portal.E006"),
+    "sqlite": ({"DATABASE_URL": "sqlite:///x.db"}, "portal.E007"),
+    "redis": ({"REDIS_URL": "http://redis"}, "portal.E008"),
+    "broker": ({"CELERY_BROKER_URL": "sqs://x"}, "portal.E009"),
+    "number": ({"RELAY_LEASE_SECONDS": "0"}, "portal.E010"),
+    "idle beyond absolute": ({"SESSION_IDLE_SECONDS": "99999999"}, "portal.E011"),
+    "relative path": ({"VAR_DIR": "var"}, "portal.E012"),
+    "path is a file": ({"EXCHANGE_ROOT": __file__}, "portal.E013"),
+    "log format": ({"LOG_FORMAT": "yaml"}, "portal.E014"),
+    "log level": ({"LOG_LEVEL": "LOUD"}, "portal.E015"),
+}
+
+
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return subprocess.run(
+        [sys.executable, *command], cwd=Path(django_settings.BASE_DIR), env=clean | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_check_deploy_is_clean_in_production(tmp_path):
+    (tmp_path / "vendor").mkdir()
+    done = run(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **GOOD, VAR_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize(("change", "code"), BAD.values(), ids=BAD.keys())
+def test_each_value_that_can_be_wrong_is_refused(change, code, tmp_path):
+    done = run(["manage.py", "check"], **{**GOOD, "VAR_DIR": str(tmp_path), **change})
+    assert done.returncode != 0
+    assert code in done.stderr
+
+
+STARTS = {"web": ["-c", "import portal.wsgi"], "worker": ["-m", "celery", "-A", "portal", "worker"], "beat": ["-m", "celery", "-A", "portal", "beat"]}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS.keys())
+def test_nothing_starts_on_wrong_settings(start, tmp_path):
+    done = run(start, **{**GOOD, "VAR_DIR": str(tmp_path), "ALLOWED_HOSTS": "", "DJANGO_SETTINGS_MODULE": "portal.settings"})
+    assert done.returncode != 0
+    assert "portal.E005" in done.stderr
+
+
+@pytest.mark.covers("OPS-01")
+@pytest.mark.django_db
+def test_demo_data_is_refused_outside_the_demo():
+    with pytest.raises(CommandError, match="PORTAL_MODE=demo"):
+        call_command("seed_demo")
+    assert not User.objects.exists()
+
+
+@pytest.mark.covers("OPS-03")
+def test_healthz_needs_nothing(client):
+    response = client.get("/healthz")
+    assert (response.status_code, response.content) == (200, b"ok")
+
+
+@pytest.mark.covers("OPS-03")
+@pytest.mark.django_db
+def test_readyz_names_every_part(client):
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"ready": True, "parts": {"database": "ok", "migrations": "ok", "redis": "ok"}})
+
+
+@pytest.mark.covers("OPS-03")
+@pytest.mark.django_db
+@pytest.mark.parametrize("part", health.CHECKS)
+def test_readyz_says_503_and_which_part_but_not_why(client, monkeypatch, part):
+    def broken() -> None:
+        raise OSError("connection to 10.1.2.3 refused")
+
+    monkeypatch.setitem(health.CHECKS, part, broken)
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["parts"][part] == "failed"
+    assert "10.1.2.3" not in response.content.decode()
+
+
+@pytest.mark.covers("OPS-03")
+@pytest.mark.django_db
+def test_the_request_id_reaches_the_message(operator, operator_client):
+    call_command("seed_reference", verbosity=0)
+    operator_client.post(NEW, entry_post("declare_confirmed"))
+    message = OutboundMessage.objects.get()
+    assert len(message.request_id) > 30
+    assert message.request_id == AuditEntry.objects.get(action="smartgate.filing.declare").request_id
+    assert f">{message.request_id}<".encode() in bytes(message.content)
