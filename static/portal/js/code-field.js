@@ -81,7 +81,10 @@ class CodeField {
   /** The new field beside the original control, which from now on only carries the code. */
   build() {
     const { original } = this;
-    const hadFocus = document.activeElement === original;
+    const { activeElement } = document;
+    // The browser gives autofocus some time after the page is there; by then the original is hidden and would not get it.
+    const isAwaited = activeElement === document.body && original === document.querySelector("[autofocus]");
+    const takesFocus = activeElement === original || isAwaited;
     const id = original.id;
     this.listId = `code-list-${++numbered}`;
     this.input = Object.assign(document.createElement("input"), { type: "text", autocomplete: "off", spellcheck: false, className: "form-control", disabled: original.disabled });
@@ -119,7 +122,7 @@ class CodeField {
     this.input.value = this.shown;
     original.codeField = this;
     this.input.codeField = this;
-    if (hadFocus) this.input.focus({ preventScroll: true });
+    if (takesFocus) this.input.focus({ preventScroll: true });
   }
 
   get value() {
@@ -316,9 +319,12 @@ class CodeField {
   }
 }
 
-document.addEventListener("htmx:load", (event) => {
-  const part = event.detail.elt;
+function enhance(part) {
   for (const original of [part, ...part.querySelectorAll("[data-code-field]")]) {
     if (original.matches("[data-code-field]") && !original.codeField) new CodeField(original);
   }
-});
+}
+
+// The page itself at once: htmx announces it only after a pause in which somebody may be typing already.
+enhance(document.body);
+document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));

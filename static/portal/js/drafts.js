@@ -98,7 +98,7 @@ if (user && entryForm()) {
     setTimeout(() => (leavingInside = false), 1000);
   };
 
-  document.addEventListener("htmx:load", () => setTimeout(begin), { once: true });
+  document.addEventListener("DOMContentLoaded", begin);
   for (const name of ["input", "change", "htmx:afterSettle"]) {
     document.addEventListener(name, () => {
       clearTimeout(timer);

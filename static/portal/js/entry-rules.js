@@ -47,6 +47,9 @@ for (const name of ["change", "input"]) {
     if (form?.matches("[data-entry]")) applyAll(form);
   });
 }
-document.addEventListener("htmx:load", () => {
+function applyToPage() {
   for (const form of document.querySelectorAll("form[data-entry]")) applyAll(form);
-});
+}
+
+applyToPage();
+document.addEventListener("htmx:load", applyToPage);
