@@ -38,4 +38,9 @@ class PortalUserAdmin(UserAdmin):
         (_("权限"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
         (_("时间"), {"fields": ["last_login", "date_joined"]}),
     ]
-    add_fieldsets = [(None, {"classes": ["wide"], "fields": ["username", "full_name", "role", "enterprise", "usable_password", "password1", "password2"]})]
+    add_fieldsets = [
+        (
+            None,
+            {"classes": ["wide"], "fields": ["username", "full_name", "role", "enterprise", "usable_password", "password1", "password2"]},
+        )
+    ]

@@ -55,7 +55,11 @@ class User(AbstractUser):
     """Someone who logs in: an enterprise's administrator or operator, or somebody of an authority or the platform."""
 
     username = models.CharField(
-        _("登录用户名"), max_length=18, unique=True, validators=[ASCIIUsernameValidator()], error_messages={"unique": _("该用户名已被使用。")}
+        _("登录用户名"),
+        max_length=18,
+        unique=True,
+        validators=[ASCIIUsernameValidator()],
+        error_messages={"unique": _("该用户名已被使用。")},
     )
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
@@ -70,19 +74,18 @@ class User(AbstractUser):
     #: Number of the bound IC card; the card issue brings binding, until then it is empty.
     ic_card_no = models.CharField(_("IC 卡号"), max_length=13, blank=True, validators=[identifiers.validate_ic_card_no])
 
-    objects: ClassVar[PortalUserManager] = PortalUserManager()  # type: ignore[assignment]
+    objects: ClassVar[PortalUserManager] = PortalUserManager()
     REQUIRED_FIELDS = ["full_name"]
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("用户")
-        verbose_name_plural = _("用户")
+        verbose_name = _("用户")  # type: ignore[assignment]
+        verbose_name_plural = _("用户")  # type: ignore[assignment]
         constraints = [
             models.UniqueConstraint(Lower("username"), name="user_username_any_case"),
             models.UniqueConstraint("ic_card_no", condition=~models.Q(ic_card_no=""), name="user_one_card_one_account"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
             models.CheckConstraint(
-                condition=models.Q(enterprise__isnull=False)
-                | ~models.Q(role__in=[Role.ENTERPRISE_ADMINISTRATOR, Role.OPERATOR]),
+                condition=models.Q(enterprise__isnull=False) | ~models.Q(role__in=[Role.ENTERPRISE_ADMINISTRATOR, Role.OPERATOR]),
                 name="user_enterprise_role_has_enterprise",
             ),
         ]

@@ -9,6 +9,7 @@ import unicodedata
 from datetime import date
 
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from stdnum import iso6346
 from stdnum.cn import ric, uscc
@@ -34,7 +35,9 @@ def validate_credit_code(value: str) -> None:
     try:
         uscc.validate(value)
     except StdnumError:
-        raise ValidationError(_("统一社会信用代码“%(value)s”不正确：应为 18 位且校验码相符。"), params={"value": value}, code="credit_code") from None
+        raise ValidationError(
+            _("统一社会信用代码“%(value)s”不正确：应为 18 位且校验码相符。"), params={"value": value}, code="credit_code"
+        ) from None
     if value != uscc.compact(value):
         raise ValidationError(_("统一社会信用代码“%(value)s”不正确：不能含空格或小写字母。"), params={"value": value}, code="credit_code")
 
@@ -54,7 +57,9 @@ def organisation_check_character(body: str) -> str:
 def validate_organisation_code(value: str) -> None:
     """组织机构代码, 9 characters with the check character of GB 11714, without the hyphen."""
     if not re.fullmatch(r"[0-9A-Z]{8}[0-9X]", value) or organisation_check_character(value[:8]) != value[8]:
-        raise ValidationError(_("组织机构代码“%(value)s”不正确：应为 9 位且校验码相符。"), params={"value": value}, code="organisation_code")
+        raise ValidationError(
+            _("组织机构代码“%(value)s”不正确：应为 9 位且校验码相符。"), params={"value": value}, code="organisation_code"
+        )
 
 
 def validate_identity_number(value: str, *, today: date | None = None) -> None:
@@ -64,7 +69,7 @@ def validate_identity_number(value: str, *, today: date | None = None) -> None:
             raise StdnumError
         ric.validate(value)
         born = date(int(value[6:10]), int(value[10:12]), int(value[12:14]))
-        wrong = born > (today or date.today()) or born.year < 1880
+        wrong = born > (today or timezone.localdate()) or born.year < 1880
     except (StdnumError, ValueError):
         wrong = True
     if wrong:
@@ -75,7 +80,9 @@ def validate_customs_registration_no(value: str) -> None:
     """海关注册编码, 10 characters: district 4, zone 1, type 1, serial 4. Letters occur (330261A004)."""
     if not re.fullmatch(r"[0-9]{4}[0-9A-Z]{6}", value):
         raise ValidationError(
-            _("海关注册编码“%(value)s”不正确：应为 10 位数字或大写字母，前 4 位为数字。"), params={"value": value}, code="customs_registration_no"
+            _("海关注册编码“%(value)s”不正确：应为 10 位数字或大写字母，前 4 位为数字。"),
+            params={"value": value},
+            code="customs_registration_no",
         )
 
 
@@ -106,7 +113,9 @@ def validate_plate(value: str) -> None:
     """车牌号: 7 characters, or 8 for new energy; 挂 学 警 港 澳 endings; no I or O after the province."""
     if not (_ORDINARY_PLATE.match(value) or _NEW_ENERGY_PLATE.match(value)):
         raise ValidationError(
-            _("车牌号“%(value)s”不正确：应为省份简称加字母和 5 位（新能源 6 位）字母或数字，不含字母 I、O。"), params={"value": value}, code="plate"
+            _("车牌号“%(value)s”不正确：应为省份简称加字母和 5 位（新能源 6 位）字母或数字，不含字母 I、O。"),
+            params={"value": value},
+            code="plate",
         )
 
 
@@ -125,4 +134,6 @@ def validate_ccpit_code(value: str) -> None:
 def validate_ccpit_enterprise_code(value: str) -> None:
     """企业编码 of the CCPIT, 9 letters or digits [M5]."""
     if not re.fullmatch(r"[0-9A-Z]{9}", value):
-        raise ValidationError(_("企业编码“%(value)s”不正确：应为 9 位数字或大写字母。"), params={"value": value}, code="ccpit_enterprise_code")
+        raise ValidationError(
+            _("企业编码“%(value)s”不正确：应为 9 位数字或大写字母。"), params={"value": value}, code="ccpit_enterprise_code"
+        )

@@ -12,5 +12,5 @@ def initials(text: str) -> str:
     >>> initials("连大窑湾")
     'ldyw'
     """
-    parts = lazy_pinyin(text, style=Style.FIRST_LETTER, errors=lambda other: list(other))
+    parts = lazy_pinyin(text, style=Style.FIRST_LETTER, errors="default")
     return "".join(char for part in parts for char in part if char.isascii() and char.isalnum()).lower()

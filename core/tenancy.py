@@ -13,6 +13,7 @@ writing `unscoped`; `tests/core/test_tenancy.py` keeps that word out of views, f
 from collections.abc import Iterator
 from typing import Any, Self, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.http import Http404
 
@@ -53,7 +54,7 @@ class TenantQuerySet(models.QuerySet[ModelT]):
 
     def _fetch_all(self) -> None:
         self._check_scope()
-        super()._fetch_all()  # type: ignore[misc]
+        super()._fetch_all()
 
     def iterator(self, chunk_size: int | None = None) -> Iterator[ModelT]:
         self._check_scope()
@@ -96,5 +97,5 @@ def get_for_user(queryset: TenantQuerySet[ModelT], user: Any, **lookup: Any) -> 
     """
     try:
         return queryset.for_user(user).get(**lookup)
-    except (queryset.model.DoesNotExist, ValueError, TypeError):
+    except (ObjectDoesNotExist, ValueError, TypeError):
         raise Http404(f"no {queryset.model.__name__} for {lookup}") from None

@@ -13,5 +13,7 @@ def validate_plain_text(value: str) -> None:
     """Raises ValidationError for characters that no message can carry (they come from copied documents and scanners)."""
     if found := _NOT_IN_XML.search(value):
         raise ValidationError(
-            _("含有不能传输的控制字符（第 %(position)s 个字符），请删除后重新录入。"), params={"position": found.start() + 1}, code="control_character"
+            _("含有不能传输的控制字符（第 %(position)s 个字符），请删除后重新录入。"),
+            params={"position": found.start() + 1},
+            code="control_character",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 
-class ActionRefused(Exception):
+class ActionRefused(Exception):  # noqa: N818 - a decision, not an error of the program
     """What was asked for is not allowed now; the text is for the user: what is wrong and what to do."""
 
 

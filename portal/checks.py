@@ -18,6 +18,7 @@ POSITIVE_NUMBERS = (
     "RELAY_LEASE_SECONDS",
     "RELAY_BACKOFF_MAX_SECONDS",
     "RELAY_MAX_MESSAGE_BYTES",
+    "RELAY_HANDLER_ATTEMPTS",
 )
 
 
@@ -36,15 +37,21 @@ def check_production(**_kwargs: Any) -> list[CheckMessage]:
         return []
     errors: list[CheckMessage] = []
     if settings.DEFAULT_SECRET_KEY in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
-        errors.append(Error("SECRET_KEY is missing or the public default.", hint="Set SECRET_KEY to 50 random characters.", id="portal.E002"))
+        errors.append(
+            Error("SECRET_KEY is missing or the public default.", hint="Set SECRET_KEY to 50 random characters.", id="portal.E002")
+        )
     elif len(settings.SECRET_KEY) < 50 or len(set(settings.SECRET_KEY)) < 10:
         errors.append(Error("SECRET_KEY is too short or too plain.", hint="Use at least 50 random characters.", id="portal.E003"))
     if settings.DEBUG:
         errors.append(Error("DEBUG is on in production.", hint="Unset DEBUG.", id="portal.E004"))
     if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
-        errors.append(Error("ALLOWED_HOSTS is empty or *.", hint="Name the hosts the portal is reached by, parted by commas.", id="portal.E005"))
+        errors.append(
+            Error("ALLOWED_HOSTS is empty or *.", hint="Name the hosts the portal is reached by, parted by commas.", id="portal.E005")
+        )
     if not settings.HTTPS:
-        errors.append(Error("HTTPS is off in production.", hint="Unset HTTPS; behind a proxy that ends TLS set BEHIND_TLS_PROXY=1.", id="portal.E006"))
+        errors.append(
+            Error("HTTPS is off in production.", hint="Unset HTTPS; behind a proxy that ends TLS set BEHIND_TLS_PROXY=1.", id="portal.E006")
+        )
     return errors
 
 

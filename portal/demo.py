@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -67,7 +68,7 @@ PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 def make_accounts() -> None:
     """The demo's enterprises and users; what is there already stays as it is."""
-    enterprises = {None: None}
+    enterprises: dict[DemoEnterprise | None, Enterprise | None] = {None: None}
     for demo in (FORWARDER, HAULIER):
         enterprises[demo], _created = Enterprise.objects.get_or_create(
             credit_code=demo.credit_code,
@@ -129,7 +130,13 @@ def make_contents(chance: random.Random, plate: str) -> tuple[services.FilingHea
     mode = chance.choices([TransportMode.WATER, TransportMode.ROAD, TransportMode.AIR], weights=[8, 2, 1])[0]
     flag = chance.choice([ImportExport.IMPORT, ImportExport.IMPORT, ImportExport.EXPORT])
     business = chance.choices(
-        [BusinessType.DECLARATION, BusinessType.TRANSIT, BusinessType.DECLARATION_AND_INSPECTION, BusinessType.EMPTY_CONTAINER, BusinessType.MULTIMODAL],
+        [
+            BusinessType.DECLARATION,
+            BusinessType.TRANSIT,
+            BusinessType.DECLARATION_AND_INSPECTION,
+            BusinessType.EMPTY_CONTAINER,
+            BusinessType.MULTIMODAL,
+        ],
         weights=[8, 2, 2, 2, 1],
     )[0]
     header = services.FilingHeader(
@@ -151,7 +158,7 @@ def make_contents(chance: random.Random, plate: str) -> tuple[services.FilingHea
 
 
 def _line(chance: random.Random, business: BusinessType, flag: ImportExport, vessel: str, voyage: str) -> services.LineEntry:
-    common = {"direction": flag, "vessel_name": vessel, "voyage_no": voyage, "business_type": business}
+    common: dict[str, Any] = {"direction": flag, "vessel_name": vessel, "voyage_no": voyage, "business_type": business}
     if business == BusinessType.EMPTY_CONTAINER:
         first, second = _container_no(chance), _container_no(chance)
         return services.LineEntry(**common, object_type=ObjectType.CONTAINER, object_id=first, container_no_1=first, container_no_2=second)

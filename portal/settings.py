@@ -26,10 +26,12 @@ DEBUG: bool = env.bool("DEBUG", default=False)
 DEFAULT_SECRET_KEY = "not-a-secret-demo-and-tests-only-" + "0" * 32
 SECRET_KEY: str = env.str("SECRET_KEY", default="") or DEFAULT_SECRET_KEY
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[] if PORTAL_MODE == "production" else ["127.0.0.1", "localhost", "testserver", "[::1]"])
+ALLOWED_HOSTS: list[str] = env.list(
+    "ALLOWED_HOSTS", default=[] if PORTAL_MODE == "production" else ["127.0.0.1", "localhost", "testserver", "[::1]"]
+)
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 #: Password of every demo account; no account may use it outside the demo.
-DEMO_PASSWORD = "Demo12345"
+DEMO_PASSWORD = "Demo12345"  # noqa: S105 - public on purpose
 
 # -- Rooms ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -107,6 +109,8 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "portal",
+        # A Redis that hangs must not hang the pages: sessions fall back to the database, the relay's sweep needs no wake-up.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
 }
 
@@ -164,8 +168,12 @@ PROTOCOL_DIR = BASE_DIR / "docs" / "protocol"
 RELAY_SENDER_ID: str = env.str("RELAY_SENDER_ID", default="LNSW")
 #: Seconds without a technical receipt after which the same bytes go again.
 RELAY_RECEIPT_TIMEOUT_SECONDS: int = env.int("RELAY_RECEIPT_TIMEOUT_SECONDS", default=60)
-RELAY_LEASE_SECONDS: int = env.int("RELAY_LEASE_SECONDS", default=60)
+RELAY_LEASE_SECONDS: int = env.int("RELAY_LEASE_SECONDS", default=30)
 RELAY_BACKOFF_MAX_SECONDS: int = env.int("RELAY_BACKOFF_MAX_SECONDS", default=900)
+#: Partners and the channel each is reached by.
+RELAY_PARTNERS: dict[str, dict[str, str]] = env.json("RELAY_PARTNERS", default={"customs": {"channel": "directory"}})
+#: After so many tries a message that its handler cannot digest is set aside.
+RELAY_HANDLER_ATTEMPTS: int = env.int("RELAY_HANDLER_ATTEMPTS", default=10)
 #: Larger files are never read; they are set aside whole.
 RELAY_MAX_MESSAGE_BYTES: int = env.int("RELAY_MAX_MESSAGE_BYTES", default=10 * 1024 * 1024)
 
@@ -252,7 +260,9 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(ensure_ascii=False) if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False),
+                structlog.processors.JSONRenderer(ensure_ascii=False)
+                if LOG_FORMAT == "json"
+                else structlog.dev.ConsoleRenderer(colors=False),
             ],
             "foreign_pre_chain": _SHARED_PROCESSORS,
         }

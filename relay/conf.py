@@ -1,11 +1,6 @@
 """The partners messages go to and come from, as the settings configure them."""
 
-from typing import Final
-
 from django.conf import settings
-
-#: What a deployment has that says nothing else: customs, by the directory exchange.
-DEFAULT_PARTNERS: Final = {"customs": {"channel": "directory"}}
 
 
 class UnknownPartnerError(LookupError):
@@ -14,7 +9,7 @@ class UnknownPartnerError(LookupError):
 
 def partners() -> dict[str, dict[str, str]]:
     """Every configured partner: code (also the name of its directory and its id in envelopes) → its channel's options."""
-    configured: dict[str, dict[str, str]] = getattr(settings, "RELAY_PARTNERS", DEFAULT_PARTNERS)
+    configured: dict[str, dict[str, str]] = settings.RELAY_PARTNERS
     return configured
 
 
@@ -28,4 +23,4 @@ def require_partner(code: str) -> dict[str, str]:
 
 def handler_attempts() -> int:
     """How often an inbound message is handed to its handler before it is set aside."""
-    return int(getattr(settings, "RELAY_HANDLER_ATTEMPTS", 10))
+    return int(settings.RELAY_HANDLER_ATTEMPTS)

@@ -17,7 +17,7 @@ class QueryStatuses(ChoicesSource):
     """单据状态 in the query's words: 海关入库成功 is called 海关审核通过 there."""
 
     @property
-    def _options(self) -> dict[str, CodeOption]:  # type: ignore[override]
+    def _options(self) -> dict[str, CodeOption]:
         return {status.value: CodeOption(status.value, status.query_label, initials(status.query_label)) for status in FilingStatus}
 
 

@@ -4,14 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import ChoicesSource, CodeSource
 from core.forms.fields import CodeField, NumberField, SystemField
 from core.forms.form import EntryForm
 from core.identifiers import normalised
-from smartgate.models import BillType, BindKeyType, BusinessType, Filing, FilingLine, ImportExport, ObjectType, TransportMode, VehicleFlowType
+from smartgate.models import (
+    BillType,
+    BindKeyType,
+    BusinessType,
+    Filing,
+    FilingLine,
+    ImportExport,
+    ObjectType,
+    TransportMode,
+    VehicleFlowType,
+)
 from smartgate.rules import (
     CUSTOMS_DISTRICTS,
     HEADER_NUMBERS,
@@ -33,7 +42,7 @@ BILL_TYPES = ChoicesSource(BillType)
 _PICK = _("按空格键弹出列表，可输入代码、名称或拼音首字母，回车确认")
 
 
-def _label(model: type[Filing] | type[FilingLine], name: str) -> str | Promise:
+def _label(model: type[Filing] | type[FilingLine], name: str) -> Any:
     return model._meta.get_field(name).verbose_name  # type: ignore[union-attr]
 
 
@@ -45,9 +54,12 @@ def _code(model: type[Filing] | type[FilingLine], name: str, source: CodeSource,
     return CodeField(source, label=_label(model, name), required=required, help_text=_PICK)
 
 
-def _text(model: type[Filing] | type[FilingLine], name: str, hint: str | Promise, *, required: bool = False) -> forms.CharField:
+def _text(model: type[Filing] | type[FilingLine], name: str, hint: Any, *, required: bool = False) -> forms.CharField:
     return forms.CharField(
-        label=_label(model, name), required=required, help_text=hint, max_length=model._meta.get_field(name).max_length  # type: ignore[union-attr]
+        label=_label(model, name),
+        required=required,
+        help_text=hint,
+        max_length=model._meta.get_field(name).max_length,  # type: ignore[union-attr]
     )
 
 

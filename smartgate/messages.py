@@ -109,7 +109,7 @@ def _append(parent: etree._Element, record: object, fields: Sequence[tuple[str, 
 
 def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Function) -> etree._Element:
     """The business element of an SGW101 for the filing as it is now; fields without a value are left out."""
-    root = etree.Element(_tag("SmartGateFiling"), nsmap={None: NAMESPACE})
+    root = etree.Element(_tag("SmartGateFiling"), nsmap={None: NAMESPACE})  # type: ignore[dict-item]
     etree.SubElement(root, _tag("Function")).text = function.value
     etree.SubElement(root, _tag("Version")).text = str(filing.version)
     _append(etree.SubElement(root, _tag("Head")), filing, HEADER_FIELDS)

@@ -155,10 +155,12 @@ class Filing(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=FilingStatus.values), name="filing_status_known"),
             models.CheckConstraint(
-                condition=models.Q(vehicle_weight__gte=0, trailer_weight__gte=0, container_weight__gte=0), name="filing_weights_not_negative"
+                condition=models.Q(vehicle_weight__gte=0, trailer_weight__gte=0, container_weight__gte=0),
+                name="filing_weights_not_negative",
             ),
             models.CheckConstraint(
-                condition=models.Q(status=FilingStatus.DRAFT) | models.Q(version__gte=1, message_id__isnull=False, declared_at__isnull=False),
+                condition=models.Q(status=FilingStatus.DRAFT)
+                | models.Q(version__gte=1, message_id__isnull=False, declared_at__isnull=False),
                 name="filing_sent_has_message",
             ),
             models.UniqueConstraint(
@@ -178,7 +180,9 @@ class Filing(models.Model):
             ),
             *(
                 models.Index(
-                    fields=["enterprise", field, "-entered_at", "-id"], condition=models.Q(deleted_at__isnull=True), name=f"filing_by_{name}"
+                    fields=["enterprise", field, "-entered_at", "-id"],
+                    condition=models.Q(deleted_at__isnull=True),
+                    name=f"filing_by_{name}",
                 )
                 for field, name in [
                     ("status", "status"),

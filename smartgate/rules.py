@@ -89,7 +89,9 @@ Validator = Callable[[str], None]
 def validate_electronic_plate(value: str) -> None:
     """电子车牌号: 4 to 64 letters, digits or hyphens (the tag's own number; its form is not published)."""
     if not re.fullmatch(r"[0-9A-Z\-]{4,64}", value):
-        raise ValidationError(_("电子车牌号“%(value)s”不正确：应为 4 至 64 位字母、数字或“-”。"), params={"value": value}, code="electronic_plate")
+        raise ValidationError(
+            _("电子车牌号“%(value)s”不正确：应为 4 至 64 位字母、数字或“-”。"), params={"value": value}, code="electronic_plate"
+        )
 
 
 def validate_barcode(value: str) -> None:
@@ -101,16 +103,22 @@ def validate_barcode(value: str) -> None:
 def validate_document_number(value: str) -> None:
     """转关单号, 提单号, 车辆海关编号: up to 64 letters, digits and the signs that carriers use in them."""
     if not re.fullmatch(r"[0-9A-Z\-/*_()+]{1,64}", value):
-        raise ValidationError(_("绑定对象ID“%(value)s”不正确：只能含字母、数字和 - / * _ ( ) +。"), params={"value": value}, code="document_number")
+        raise ValidationError(
+            _("绑定对象ID“%(value)s”不正确：只能含字母、数字和 - / * _ ( ) +。"), params={"value": value}, code="document_number"
+        )
 
 
 def validate_seals(value: str) -> None:
     """安全智能锁号: up to three, parted by `|` (M4 §3.1.1.2)."""
     seals = value.split("|")
     if len(seals) > SEALS_AT_MOST:
-        raise ValidationError(_("安全智能锁号最多 3 个，以“|”分隔；当前有 %(count)s 个。"), params={"count": len(seals)}, code="too_many_seals")
+        raise ValidationError(
+            _("安全智能锁号最多 3 个，以“|”分隔；当前有 %(count)s 个。"), params={"count": len(seals)}, code="too_many_seals"
+        )
     if not all(_SEAL.fullmatch(seal) for seal in seals):
-        raise ValidationError(_("安全智能锁号“%(value)s”不正确：每个 1 至 32 位字母、数字或“-”，以“|”分隔。"), params={"value": value}, code="seal")
+        raise ValidationError(
+            _("安全智能锁号“%(value)s”不正确：每个 1 至 32 位字母、数字或“-”，以“|”分隔。"), params={"value": value}, code="seal"
+        )
 
 
 BIND_KEY_VALIDATORS: Mapping[str, Validator] = {

@@ -143,9 +143,7 @@ def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], no
     _assign(filing, header)
     filing.save(force_insert=True)
     _replace_lines(filing, lines)
-    audit.record(
-        action="smartgate.filing.create", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, after=snapshot(filing)
-    )
+    audit.record(action="smartgate.filing.create", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, after=snapshot(filing))
     return filing
 
 
@@ -214,7 +212,8 @@ def _check_card(actor: User, presented_card_no: str | None) -> None:
     """The operator's own card must be in the reader (`domain.md` §3.3, CARD-05)."""
     if presented_card_no is not None and presented_card_no != actor.ic_card_no:
         raise ActionRefused(
-            _("当前卡号 %(card)s 与用户注册信息卡号 %(bound)s 不一致，无法进行申报") % {"card": presented_card_no, "bound": actor.ic_card_no}
+            _("当前卡号 %(card)s 与用户注册信息卡号 %(bound)s 不一致，无法进行申报")
+            % {"card": presented_card_no, "bound": actor.ic_card_no}
         )
     if settings.CARD_REQUIRED and presented_card_no is None:
         raise ActionRefused(_("未检测到 IC 卡或 Ikey，无法进行申报。请插入与当前账号绑定的卡后重试。"))
@@ -295,7 +294,10 @@ def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: U
 def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: UUID | None) -> str:
     """Why a receipt only gets kept, in the user's words; empty when it moves the filing."""
     if receipt.version != filing.version or (in_reply_to is not None and in_reply_to != filing.message_id):
-        return _("该回执针对第 %(version)s 次申报，单据当前为第 %(current)s 次申报。") % {"version": receipt.version, "current": filing.version}
+        return _("该回执针对第 %(version)s 次申报，单据当前为第 %(current)s 次申报。") % {
+            "version": receipt.version,
+            "current": filing.version,
+        }
     if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
         return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.status_label}
     return ""
@@ -352,9 +354,7 @@ def _replace_lines(filing: Filing, lines: Sequence[LineEntry]) -> None:
     filing.lines.all().delete()
     header = header_values(filing)
     FilingLine.unscoped.bulk_create(
-        FilingLine(
-            enterprise_id=filing.enterprise_id, filing=filing, line_no=number, **rules.without_grey_line(asdict(line), header)
-        )
+        FilingLine(enterprise_id=filing.enterprise_id, filing=filing, line_no=number, **rules.without_grey_line(asdict(line), header))
         for number, line in enumerate(lines, start=1)
     )
 

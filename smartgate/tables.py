@@ -7,19 +7,19 @@ from smartgate import rules
 from smartgate.forms import BIND_KEY_TYPES, BUSINESS_TYPES, IMPORT_EXPORT, TRANSPORT_MODES
 from smartgate.models import Filing, FilingStatus
 
-STATUS_COLOURS = {
-    FilingStatus.DRAFT: "secondary",
-    FilingStatus.DECLARED: "blue",
-    FilingStatus.RELAYED: "azure",
-    FilingStatus.RELAY_FAILED: "red",
-    FilingStatus.STORED: "green",
-    FilingStatus.REJECTED: "red",
-    FilingStatus.CLOSED: "teal",
-    FilingStatus.LOCKED: "orange",
-    FilingStatus.UNLOCKED: "lime",
-    FilingStatus.CLOSED_MANUALLY: "teal",
-    FilingStatus.DEPARTED: "cyan",
-    FilingStatus.VOIDED: "secondary",
+STATUS_COLOURS: dict[str, str] = {
+    FilingStatus.DRAFT.value: "secondary",
+    FilingStatus.DECLARED.value: "blue",
+    FilingStatus.RELAYED.value: "azure",
+    FilingStatus.RELAY_FAILED.value: "red",
+    FilingStatus.STORED.value: "green",
+    FilingStatus.REJECTED.value: "red",
+    FilingStatus.CLOSED.value: "teal",
+    FilingStatus.LOCKED.value: "orange",
+    FilingStatus.UNLOCKED.value: "lime",
+    FilingStatus.CLOSED_MANUALLY.value: "teal",
+    FilingStatus.DEPARTED.value: "cyan",
+    FilingStatus.VOIDED.value: "secondary",
 }
 
 

@@ -1,7 +1,7 @@
 """Pages of the smart gate (M4 §3). A view does HTTP and calls one service or one query."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView, View
 
+from accounts.models import User
 from accounts.rights import Right
 from core.forms.page import EntryPage
 from core.listing import QueryPageView, RowAction, return_url
@@ -36,15 +37,20 @@ def url_of(action: states.Action, filing: Filing) -> str:
     return reverse("smartgate:detail" if action is states.VIEW else f"smartgate:{action.name}", args=[filing.pk])
 
 
-class OneFilingMixin:
-    """Reaches the filing of the URL: the user's own, everything else is 404."""
+class FilingPage(WorkPageMixin):
+    """A page of the smart gate; on those of one filing `stored` is the user's own, everything else is 404."""
 
-    request: HttpRequest
     kwargs: dict[str, Any]
 
+    @property
+    def user(self) -> User:
+        """Who asks; WorkPageMixin lets nobody in who is not logged in."""
+        return cast("User", self.request.user)
+
     @cached_property
-    def filing(self) -> Filing:
-        filing: Filing = get_for_user(Filing.objects, self.request.user, pk=self.kwargs["pk"])
+    def stored(self) -> Filing:
+        """The filing that the URL names."""
+        filing: Filing = get_for_user(Filing.objects, self.user, pk=self.kwargs["pk"])
         return filing
 
 
@@ -70,21 +76,23 @@ class FilingListView(QueryPageView):
                 url_of(action, row),
                 icon,
                 method="post" if action is states.DELETE else "get",
-                confirm=_("确认删除车次确认编号为 %(trip_no)s 的单据吗？删除后不可恢复。") % {"trip_no": row.trip_no} if action is states.DELETE else False,
+                confirm=_("确认删除车次确认编号为 %(trip_no)s 的单据吗？删除后不可恢复。") % {"trip_no": row.trip_no}
+                if action is states.DELETE
+                else False,
             )
             for action, icon in _ACTION_ICONS.items()
             if states.may(action, user=user, status=row.status, has_receipt=row.has_receipt)  # type: ignore[attr-defined]
         ]
 
 
-class FilingEntryPage(WorkPageMixin, EntryPage):
+class FilingEntryPage(FilingPage, EntryPage):
     """新增, 修改, 复制: the entry page over a new or a stored filing."""
 
     right = Right.SMARTGATE_EDIT
     form_class = FilingForm
     line_form_class = FilingLineForm
-    #: The filing that is being edited, None for a new one.
-    filing: Filing | None = None
+    #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
+    is_edit = False
 
     def new_url(self) -> str:
         return reverse("smartgate:new")
@@ -98,7 +106,7 @@ class FilingEntryPage(WorkPageMixin, EntryPage):
         """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
         filing = self._store(header, lines)
         try:
-            services.declare_filing(actor=self.request.user, filing_id=filing.pk, lock_version=filing.lock_version)  # type: ignore[arg-type]
+            services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version)
         except ActionRefused as refusal:
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
             return HttpResponseRedirect(reverse("smartgate:edit", args=[filing.pk]))
@@ -108,8 +116,8 @@ class FilingEntryPage(WorkPageMixin, EntryPage):
     def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
         try:
             return services.save_filing(
-                actor=self.request.user,  # type: ignore[arg-type]
-                filing_id=self.filing.pk if self.filing else None,
+                actor=self.user,
+                filing_id=self.stored.pk if self.is_edit else None,
                 lock_version=header.get("lock_version"),
                 header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
                 lines=[services.LineEntry(**line) for line in lines],
@@ -150,7 +158,7 @@ class NewFilingView(FilingEntryPage):
     title = gettext_lazy("新增")
 
     def initial(self) -> Mapping[str, Any]:
-        return _own_fields(self.request.user)
+        return _own_fields(self.user)
 
 
 class CopyFilingView(FilingEntryPage):
@@ -158,46 +166,41 @@ class CopyFilingView(FilingEntryPage):
 
     title = gettext_lazy("复制")
 
-    @cached_property
-    def source(self) -> Filing:
-        """The filing that is copied."""
-        source: Filing = get_for_user(Filing.objects, self.request.user, pk=self.kwargs["pk"])
-        return source
-
     def initial(self) -> Mapping[str, Any]:
-        return {**services.header_values(self.source), **_own_fields(self.request.user)}
+        return {**services.header_values(self.stored), **_own_fields(self.user)}
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.source.lines.all()]
+        return [services.line_values(line) for line in self.stored.lines.all()]
 
 
-class EditFilingView(OneFilingMixin, FilingEntryPage):
+class EditFilingView(FilingEntryPage):
     """修改 (M4 §3.2.2.2)."""
 
     title = gettext_lazy("修改")
+    is_edit = True
 
     def page_title(self) -> str:
-        return _("修改 %(key)s") % {"key": self.filing.bind_key_info}
+        return _("修改 %(key)s") % {"key": self.stored.bind_key_info}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            states.require(states.EDIT, self.filing.status)
+            states.require(states.EDIT, self.stored.status)
         except ActionRefused as refusal:
             messages.warning(request, str(refusal))
-            return HttpResponseRedirect(reverse("smartgate:detail", args=[self.filing.pk]))
+            return HttpResponseRedirect(reverse("smartgate:detail", args=[self.stored.pk]))
         return super().get(request, *args, **kwargs)
 
     def initial(self) -> Mapping[str, Any]:
-        return _header_of(self.filing)
+        return _header_of(self.stored)
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.filing.lines.all()]
+        return [services.line_values(line) for line in self.stored.lines.all()]
 
     def copy_url(self) -> str:
-        return url_of(states.COPY, self.filing)
+        return url_of(states.COPY, self.stored)
 
 
-class FilingView(OneFilingMixin, FilingEntryPage):
+class FilingView(FilingEntryPage):
     """查看: everything grey, the state and what customs said (M4 §3.2.2.1)."""
 
     title = gettext_lazy("查看")
@@ -206,29 +209,29 @@ class FilingView(OneFilingMixin, FilingEntryPage):
     readonly = True
 
     def page_title(self) -> str:
-        return _("查看 %(key)s") % {"key": self.filing.bind_key_info}
+        return _("查看 %(key)s") % {"key": self.stored.bind_key_info}
 
     def initial(self) -> Mapping[str, Any]:
-        return _header_of(self.filing)
+        return _header_of(self.stored)
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.filing.lines.all()]
+        return [services.line_values(line) for line in self.stored.lines.all()]
 
     def copy_url(self) -> str:
-        return url_of(states.COPY, self.filing) if self.request.user.has_right(states.COPY.right) else ""
+        return url_of(states.COPY, self.stored) if self.user.has_right(states.COPY.right) else ""
 
     def new_url(self) -> str:
-        return super().new_url() if self.request.user.has_right(Right.SMARTGATE_EDIT) else ""
+        return super().new_url() if self.user.has_right(Right.SMARTGATE_EDIT) else ""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
 
 
 def _status_context(user: Any, filing: Filing) -> dict[str, Any]:
     receipts = list(filing.receipts.all())
     return {
         "filing": filing,
-        "status_colour": STATUS_COLOURS.get(FilingStatus(filing.status), "secondary"),
+        "status_colour": STATUS_COLOURS.get(filing.status, "secondary"),
         "is_moving": filing.status in _MOVING,
         "receipts": receipts,
         "history": queries.history_of(filing),
@@ -236,7 +239,7 @@ def _status_context(user: Any, filing: Filing) -> dict[str, Any]:
     }
 
 
-class FilingStatusView(OneFilingMixin, WorkPageMixin, TemplateView):
+class FilingStatusView(FilingPage, TemplateView):
     """The part of 查看 that changes while customs works; the page asks for it again by itself."""
 
     title = gettext_lazy("单证状态")
@@ -245,10 +248,10 @@ class FilingStatusView(OneFilingMixin, WorkPageMixin, TemplateView):
     template_name = "smartgate/filing_status.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
 
 
-class ReceiptsView(OneFilingMixin, WorkPageMixin, TemplateView):
+class ReceiptsView(FilingPage, TemplateView):
     """查看回执 (M4 §3.2.2.5)."""
 
     title = gettext_lazy("查看回执")
@@ -256,13 +259,13 @@ class ReceiptsView(OneFilingMixin, WorkPageMixin, TemplateView):
     template_name = "smartgate/receipts.html"
 
     def page_title(self) -> str:
-        return _("回执 %(key)s") % {"key": self.filing.bind_key_info}
+        return _("回执 %(key)s") % {"key": self.stored.bind_key_info}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.request.user, self.filing))
+        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
 
 
-class DeleteFilingView(WorkPageMixin, View):
+class DeleteFilingView(FilingPage, View):
     """删除, after the list has asked (M4 §3.2.2.3)."""
 
     title = gettext_lazy("删除")
@@ -271,7 +274,7 @@ class DeleteFilingView(WorkPageMixin, View):
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         try:
-            services.delete_filing(actor=request.user, filing_id=pk)  # type: ignore[arg-type]
+            services.delete_filing(actor=self.user, filing_id=pk)
         except Filing.DoesNotExist:
             raise Http404 from None
         except ActionRefused as refusal:

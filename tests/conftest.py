@@ -14,6 +14,7 @@ from django.test import Client
 
 from accounts.models import Enterprise, User
 from accounts.rights import Role
+from reference import queries as reference_queries
 
 PASSWORD = "Harbour2026"
 
@@ -35,9 +36,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(autouse=True)
 def _fresh_cache() -> Iterator[None]:
-    """No test reads what another left in Redis."""
+    """No test reads what another left in Redis, or in the memory of the code tables."""
     yield
     cache.clear()
+    reference_queries.forget()
 
 
 def make_enterprise(number: int, name: str) -> Enterprise:

@@ -63,7 +63,9 @@ def test_a_session_ends_when_its_user_or_enterprise_is_closed(operator, operator
     assert "用户名或密码不正确" in log_in(Client(), "operator1").content.decode()
 
 
-@pytest.mark.parametrize(("key", "setting"), [("session_seen_at", "SESSION_IDLE_SECONDS"), ("session_started_at", "SESSION_ABSOLUTE_SECONDS")])
+@pytest.mark.parametrize(
+    ("key", "setting"), [("session_seen_at", "SESSION_IDLE_SECONDS"), ("session_started_at", "SESSION_ABSOLUTE_SECONDS")]
+)
 def test_a_session_ends_by_time_and_the_login_page_says_why(operator_client, settings, key, setting):
     operator_client.get(LIST)
     session = operator_client.session
@@ -101,7 +103,9 @@ def test_logout_is_a_post(operator_client):
 
 @pytest.mark.covers("OPS-01")
 def test_the_demo_password_opens_nothing_outside_the_demo(client, enterprise, settings):
-    user = User.objects.create_user("carried_over", password=settings.DEMO_PASSWORD, full_name="x", role=Role.OPERATOR, enterprise=enterprise)
+    user = User.objects.create_user(
+        "carried_over", password=settings.DEMO_PASSWORD, full_name="x", role=Role.OPERATOR, enterprise=enterprise
+    )
     assert "用户名或密码不正确" in log_in(client, user.username, settings.DEMO_PASSWORD).content.decode()
     settings.DEMO_MODE = True
     assert log_in(client, user.username, settings.DEMO_PASSWORD).status_code == 302

@@ -30,14 +30,15 @@ def test_the_database_refuses_every_change(entry, statement):
 
 
 def test_a_refusal_outlives_the_transaction_it_ends(enterprise):
-    with (
-        pytest.raises(ActionRefused),
-        audit.refusals_recorded(action="test.refused", obj=enterprise, actor=None, enterprise_id=enterprise.pk),
-        transaction.atomic(),
-    ):
-        enterprise.name = "改名"
-        enterprise.save()
-        raise ActionRefused("不可以")
+
+    def refused_write() -> None:
+        with audit.refusals_recorded(action="test.refused", obj=enterprise, actor=None, enterprise_id=enterprise.pk), transaction.atomic():
+            enterprise.name = "改名"
+            enterprise.save()
+            raise ActionRefused("不可以")
+
+    with pytest.raises(ActionRefused):
+        refused_write()
     enterprise.refresh_from_db()
     assert enterprise.name == "大连测试国际货运代理有限公司"
     refused = AuditEntry.objects.get(action="test.refused")

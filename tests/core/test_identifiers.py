@@ -107,8 +107,6 @@ def test_an_identity_number_may_be_of_today_but_not_of_tomorrow():
         identifiers.validate_identity_number(number, today=date(1949, 12, 30))
 
 
-@pytest.mark.parametrize(
-    ("typed", "stored"), [("辽b·12345", "辽B12345"), (" csqu 3054383", "CSQU3054383"), ("辽Ｂ１２３４５", "辽B12345")]
-)
+@pytest.mark.parametrize(("typed", "stored"), [("辽b·12345", "辽B12345"), (" csqu 3054383", "CSQU3054383"), ("辽Ｂ１２３４５", "辽B12345")])
 def test_normalised(typed, stored):
     assert identifiers.normalised(typed) == stored

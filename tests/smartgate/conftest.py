@@ -1,6 +1,5 @@
 """Fixtures of the smart gate's tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,9 @@ from django.core.management import call_command
 
 
 @pytest.fixture(autouse=True)
-def _exchange(tmp_path: Path, settings: pytest.FixtureRequest) -> Iterator[None]:
+def _exchange(tmp_path: Path, settings: pytest.FixtureRequest) -> None:
     """A directory exchange of the test's own."""
     settings.EXCHANGE_ROOT = tmp_path / "exchange"
-    yield
 
 
 @pytest.fixture(autouse=True)

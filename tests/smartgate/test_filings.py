@@ -36,7 +36,14 @@ def test_saving_gives_numbers_time_and_state(operator, operator_client):
     assert re.fullmatch(r"20\d\d\d{14}", filing.data_center_no)
     assert re.fullmatch(rf"20\d\d[01]\dU{operator.pk:012d}\d{{13}}", filing.trip_no)
     page = response.content.decode()
-    for shown in (filing.data_center_no, filing.trip_no, "暂存成功", f"{filing.entered_at:%Y-%m}-", operator.enterprise.credit_code, "operator1"):
+    for shown in (
+        filing.data_center_no,
+        filing.trip_no,
+        "暂存成功",
+        f"{filing.entered_at:%Y-%m}-",
+        operator.enterprise.credit_code,
+        "operator1",
+    ):
         assert shown in page
 
 
@@ -93,7 +100,9 @@ def test_declaring_asks_first_and_stores_nothing_by_asking(operator_client):
 
 @pytest.mark.covers("SGW-02", "SGW-04", "RLY-01", "RLY-05")
 def test_declaring_sends_the_message_and_greys_everything(operator, operator_client):
-    response = operator_client.post(NEW, entry_post("declare_confirmed", lines=[LINE, CONTAINER_LINE, {**LINE, "remark": "第三行"}]), follow=True)
+    response = operator_client.post(
+        NEW, entry_post("declare_confirmed", lines=[LINE, CONTAINER_LINE, {**LINE, "remark": "第三行"}]), follow=True
+    )
     page = response.content.decode()
     assert "申报成功" in page
     assert "<input" not in page.split('id="entry-form"')[-1].split("</form>")[0].replace('<input type="hidden"', "")

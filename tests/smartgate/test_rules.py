@@ -21,7 +21,11 @@ def with_header(**changed):
 REQUIRED = "此项必填。"
 BROKEN = {
     # header: required
-    **{f"{name} missing": (with_header(**{name: ""}), REQUIRED) for name in HEADER if name not in ("vehicle_flow_type", "remark", "bind_key_info")},
+    **{
+        f"{name} missing": (with_header(**{name: ""}), REQUIRED)
+        for name in HEADER
+        if name not in ("vehicle_flow_type", "remark", "bind_key_info")
+    },
     "bind_key_info missing": (with_header(bind_key_info=""), "“绑定介质关键信息”必填"),
     # header: codes
     "customs_code unknown": (with_header(customs_code="9999"), "代码“9999”不在关区代码表中"),

@@ -56,7 +56,11 @@ def test_the_table_is_the_specification(status, event):
 
 def put_into(filing, status):
     """Set a state without the way there."""
-    sent = {} if status == FilingStatus.DRAFT else {"version": 1, "message_id": "00000000-0000-4000-8000-000000000001", "declared_at": filing.entered_at}
+    sent = (
+        {}
+        if status == FilingStatus.DRAFT
+        else {"version": 1, "message_id": "00000000-0000-4000-8000-000000000001", "declared_at": filing.entered_at}
+    )
     Filing.unscoped.filter(pk=filing.pk).update(status=status, **sent)
     filing.refresh_from_db()
     return filing

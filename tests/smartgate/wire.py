@@ -23,8 +23,9 @@ def put_into_inbox(message_type: str, business: str, *, message_id: UUID | None 
     message_id = message_id or uuid4()
     reply = f"<in_reply_to>{in_reply_to}</in_reply_to>" if in_reply_to else ""
     (_box("InBox") / f"{message_type}_{message_id}.xml").write_text(
-        f'<?xml version="1.0" encoding="UTF-8"?><Package xmlns="{NS}"><EnvelopInfo><version>1.0</version><message_id>{message_id}</message_id>'
-        f"<message_type>{message_type}</message_type><sender_id>customs</sender_id><receiver_id>{settings.RELAY_SENDER_ID}</receiver_id>"
+        f'<?xml version="1.0" encoding="UTF-8"?><Package xmlns="{NS}"><EnvelopInfo><version>1.0</version>'
+        f"<message_id>{message_id}</message_id><message_type>{message_type}</message_type>"
+        f"<sender_id>customs</sender_id><receiver_id>{settings.RELAY_SENDER_ID}</receiver_id>"
         f"<send_time>2026-11-21T08:00:00+08:00</send_time>{reply}</EnvelopInfo><DataInfo>{business}</DataInfo></Package>",
         encoding="utf-8",
     )
