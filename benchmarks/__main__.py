@@ -1,0 +1,60 @@
+"""`python -m benchmarks [NAME …] [--rows N] [--json FILE]`: measure, print tables, write JSON."""
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.scale import Scale
+from benchmarks.world import opened
+from devserver.errors import DevServerError
+from devserver.run import var_dir
+
+#: In the order in which they run; each is a module with `run(world)`.
+NAMES = ("listing", "lookup", "saving", "relay")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the portal; docs/benchmarks.md says what and how.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--rows", type=int, default=Scale.rows, metavar="N", help="filings in the data set (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=Scale.rounds, metavar="N", help="times each page is asked for (default: %(default)s)")
+    parser.add_argument("--filings", type=int, default=Scale.filings, metavar="N", help="filings sent to customs (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go (default: <VAR_DIR>/bench/results.json)")
+    options = parser.parse_args()
+    wrong = [name for name in options.names if name not in NAMES]
+    if wrong:
+        parser.error(f"there is no {', '.join(wrong)}; there are {', '.join(NAMES)}")
+    if options.rows < Scale.fewest_rows or options.rounds < 1 or options.filings < 1:
+        parser.error(f"at least {Scale.fewest_rows} rows, one round and one filing are needed")
+    return options
+
+
+def main() -> int:
+    """Run what was asked for; gives the exit status."""
+    options = arguments()
+    home = var_dir(os.environ) / "bench"
+    scale = Scale(rows=options.rows, rounds=options.rounds, filings=options.filings)
+    try:
+        with opened(home / f"rows-{scale.rows}", scale) as world:
+            results = []
+            for name in NAMES:
+                if name in (options.names or NAMES):
+                    with report.watched(name, importlib.import_module(f"benchmarks.{name}")) as result:
+                        result.take(importlib.import_module(f"benchmarks.{name}").run(world))
+                    print(report.as_text(result), flush=True)
+                    results.append(result)
+            target = options.json or home / "results.json"
+            report.write_json(target, results, scale, world.facts())
+    except DevServerError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print(f"\nThe same as JSON: {target}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Rows of the data set, times each page is asked for, filings sent through the relay."""
+
+    rows: int = 5_000_000
+    rounds: int = 40
+    filings: int = 3_000
+
+    #: With fewer there is nothing to page through.
+    fewest_rows: ClassVar[int] = 2_000
