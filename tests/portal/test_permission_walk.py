@@ -1,0 +1,305 @@
+"""Every address × every role × GET and POST × one's own record and a stranger's: one table says what each answers.
+
+A new address fails here until its row is in `TABLE`. What a row says is the answer of the permission rules, not the whole of
+what the page does; that is told by the tests of its application.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.db import transaction
+from django.test import Client
+
+from accounts.models import Enterprise, User
+from accounts.rights import Right, Role
+from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
+from smartgate.models import Filing
+from tests.conftest import make_user
+from tests.routes import address, routes
+from tests.smartgate.factories import make_filing
+
+pytestmark = [pytest.mark.django_db]
+
+LOGIN = "to the login page"
+STAFF_LOGIN = "to the login page of /admin/"
+METHODS = ("GET", "POST")
+VISITOR = "visitor"
+ROLES = (VISITOR, "operator", "administrator", "other_operator", "terminal", "customs", "ccpit", "staff")
+
+Answer = int | str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one method of one address answers.
+
+    `visitor` is who is not logged in, `without` who lacks the right, `own` who has it. `stranger` is the answer about a record of
+    another enterprise, None for addresses without a record. `right` None: being logged in is enough.
+    """
+
+    own: Answer
+    visitor: Answer
+    without: Answer = 403
+    stranger: Answer | None = None
+    right: Callable[[User], bool] | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+def everybody(answer: Answer, **data: str) -> Row:
+    """The same for all, logged in or not."""
+    return Row(answer, visitor=answer, data=data)
+
+
+def work(right: Right, answer: Answer, *, record: bool = False, stranger: Answer = 404, **data: str) -> Row:
+    """A page of the work area: visitors log in first, without the right 403, another enterprise's record does not exist."""
+    return Row(answer, visitor=LOGIN, right=lambda user: user.has_right(right), stranger=stranger if record else None, data=data)
+
+
+def _is_staff(user: User) -> bool:
+    return user.is_staff
+
+
+def staff_only(answer: Answer) -> Row:
+    """A page of /admin/."""
+    return Row(answer, visitor=STAFF_LOGIN, without=STAFF_LOGIN, right=_is_staff)
+
+
+#: route → (GET, POST). 405 = that method is not served there; it is said before any record is looked for, so it tells nothing.
+TABLE: dict[str, tuple[Row, Row]] = {
+    "": (everybody(200), everybody(405)),
+    "healthz": (everybody(200), everybody(405)),
+    "readyz": (everybody(200), everybody(405)),
+    "preferences/": (everybody(405), everybody(302, theme="dark")),
+    "opened-pages/": (everybody(405), everybody(302, close_all="1")),
+    "accounts/login/": (Row(302, visitor=200), Row(302, visitor=200)),
+    "accounts/logout/": (everybody(405), everybody(302)),
+    "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
+    "smartgate/filings/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
+    "smartgate/filings/new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
+    "smartgate/filings/<int:pk>/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
+    ),
+    "smartgate/filings/<int:pk>/status/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
+    ),
+    "smartgate/filings/<int:pk>/edit/": (
+        work(Right.SMARTGATE_EDIT, 200, record=True),
+        work(Right.SMARTGATE_EDIT, 200, record=True, action="declare_confirmed"),
+    ),
+    "smartgate/filings/<int:pk>/copy/": (
+        work(Right.SMARTGATE_EDIT, 200, record=True),
+        work(Right.SMARTGATE_EDIT, 200, record=True, action="save"),
+    ),
+    "smartgate/filings/<int:pk>/delete/": (
+        work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+        work(Right.SMARTGATE_EDIT, 302, record=True),
+    ),
+    "smartgate/filings/<int:pk>/receipts/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
+    ),
+    "admin/": (staff_only(200), staff_only(200)),
+    # Who is staff already is sent on; everybody else may say who else he is.
+    "admin/login/": (Row(302, visitor=200, without=200, right=_is_staff), everybody(200)),
+    # Whoever is not logged in there is sent to its start.
+    "admin/logout/": (Row(405, visitor=302, without=302, right=_is_staff), everybody(302)),
+    "admin/password_change/": (staff_only(200), staff_only(200)),
+    "admin/password_change/done/": (staff_only(200), staff_only(405)),
+    "admin/autocomplete/": (staff_only(403), staff_only(405)),
+    "admin/jsi18n/": (staff_only(200), staff_only(405)),
+    "admin/r/<path:content_type_id>/<path:object_id>/": (staff_only(404), staff_only(404)),
+    "admin/accounts/user/<id>/password/": (staff_only(200), staff_only(200)),
+}
+
+CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user"}
+#: Nothing is added or deleted there; `reference/code` has a change of its own, the others are to be looked at only.
+READ_BY_STAFF = {"reference/codetable", "reference/code", "reference/declarationelement"}
+
+
+def _admin_rows() -> Iterator[tuple[str, tuple[Row, Row]]]:
+    for model in sorted(CHANGED_BY_STAFF | READ_BY_STAFF):
+        changes = model in CHANGED_BY_STAFF
+        one = f"admin/{model}/<path:object_id>/"
+        change = changes or model == "reference/code"
+        yield f"admin/{model}/", (staff_only(200), staff_only(200))
+        yield f"admin/{model}/add/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
+        yield f"{one}history/", (staff_only(200), staff_only(200))
+        yield f"{one}delete/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
+        yield f"{one}change/", (staff_only(200), staff_only(200 if change else 403))
+        # An old address of the same page.
+        yield one, (staff_only(302), staff_only(302))
+
+
+TABLE.update(_admin_rows())
+#: Django's own last rows of /admin/: the list of one room's tables, and 404 for the rest.
+REGULAR_EXPRESSIONS = ("admin/^(?P<app_label>", "admin/(?P<url>")
+EXPECTED = [(route, method, row) for route, rows in TABLE.items() for method, row in zip(METHODS, rows, strict=True)]
+
+
+def test_the_table_knows_every_address_and_no_other() -> None:
+    known = [route for route in routes() if not route.startswith(REGULAR_EXPRESSIONS)]
+    new, gone = set(known) - set(TABLE), set(TABLE) - set(known)
+    assert not new, f"new addresses; say in TABLE (tests/portal/test_permission_walk.py) who may do what there: {sorted(new)}"
+    assert not gone, f"TABLE has addresses that are no more: {sorted(gone)}"
+
+
+@dataclass
+class World:
+    """Everybody, and a record of each of two enterprises."""
+
+    users: Mapping[str, User | None]
+    filings: Mapping[Enterprise, Filing]
+    records: Mapping[str, Any]
+
+    def client(self, role: str, **options: Any) -> Client:
+        """A browser in which somebody of this role is logged in."""
+        client, user = Client(**options), self.users[role]
+        if user:
+            client.force_login(user)
+        return client
+
+    def filing(self, role: str, *, own: bool) -> Filing:
+        """A filing of the role's own enterprise, or of another; without an enterprise all are others'."""
+        user = self.users[role]
+        enterprise = user.enterprise if user else None
+        first, second = self.filings
+        mine = enterprise if enterprise else first
+        return self.filings[mine if own else (second if mine == first else first)]
+
+    def path(self, route: str, role: str, *, own: bool = True) -> str:
+        """The address of a route, with parameters that exist."""
+        if "<int:pk>" in route:
+            return address(route, pk=self.filing(role, own=own).pk)
+        model = route.removeprefix("admin/").split("/<")[0]
+        record = self.records.get(model)
+        return address(route, table="customs", object_id=record.pk if record else 1, content_type_id=1, id=self.records["accounts/user"].pk)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Hundreds of refusals, each with its trace, would bury what a failure here has to say."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def world(operator: User, administrator: User, other_operator: User, staff: User) -> World:
+    call_command("seed_reference", verbosity=0)
+    return World(
+        users={
+            VISITOR: None,
+            "operator": operator,
+            "administrator": administrator,
+            "other_operator": other_operator,
+            "terminal": make_user("terminal1", Role.TERMINAL, unloading_code="DYW01"),
+            "customs": make_user("customs1", Role.CUSTOMS),
+            "ccpit": make_user("ccpit1", Role.CCPIT),
+            "staff": staff,
+        },
+        filings={user.enterprise: make_filing(user) for user in (operator, other_operator)},
+        records={
+            "auth/group": Group.objects.create(name="值班"),
+            "accounts/enterprise": operator.enterprise,
+            "accounts/user": operator,
+            "reference/codetable": CodeTable.objects.first(),
+            "reference/code": Code.objects.first(),
+            "reference/declarationelement": DeclarationElement.objects.create(
+                prefix="1201", name="品名", required=True, position=1, valid_from=BEGINNING, origin=Origin.OFFICIAL
+            ),
+        },
+    )
+
+
+def expected(row: Row, user: User | None, *, own: bool) -> Answer:
+    """What the table says for this user."""
+    if user is None:
+        return row.visitor
+    if row.right and not row.right(user):
+        return row.without
+    return row.own if own or row.stranger is None else row.stranger
+
+
+def given(response: Any, path: str) -> Answer:
+    """The answer in the table's words."""
+    location = response.headers.get("Location", "")
+    if location == f"/accounts/login/?next={path}":
+        return LOGIN
+    if location == f"/admin/login/?next={path}":
+        return STAFF_LOGIN
+    return int(response.status_code)
+
+
+@pytest.mark.covers("ACC-13")
+@pytest.mark.parametrize("role", ROLES)
+def test_every_address_answers_as_the_table_says(world: World, role: str) -> None:
+    wrong = []
+    for route, method, row in EXPECTED:
+        for own in (True, False) if row.stranger is not None else (True,):
+            path = world.path(route, role, own=own)
+            with transaction.atomic():
+                response = world.client(role).generic(
+                    method, path, data=encoded(row.data), content_type="application/x-www-form-urlencoded"
+                )
+                transaction.set_rollback(True)
+            wanted, got = expected(row, world.users[role], own=own), given(response, path)
+            if wanted != got:
+                wrong.append(f"{method} {path} ({'own' if own else 'of a stranger'}): {got}, expected {wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def encoded(data: Mapping[str, str]) -> bytes:
+    """What a form sends."""
+    return urlencode(data).encode()
+
+
+@pytest.mark.parametrize("role", ["operator", "staff"])
+def test_no_form_is_taken_without_its_token(world: World, role: str) -> None:
+    taken = []
+    for route, method, row in EXPECTED:
+        if method == "POST" and expected(row, world.users[role], own=True) != 405:
+            response = world.client(role, enforce_csrf_checks=True).post(world.path(route, role), dict(row.data))
+            if response.status_code != 403:
+                taken.append(f"{route}: {response.status_code}")
+    assert not taken, "\n".join(taken)
+
+
+def everything() -> dict[str, list[Any]]:
+    """All rows of the database, but for sessions and when somebody logged in."""
+    return {
+        model._meta.label: [
+            {name: value for name, value in row.items() if name != "last_login"} for row in model._base_manager.order_by("pk").values()
+        ]
+        for model in apps.get_models()
+        if model is not Session
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_looking_changes_nothing(world: World, role: str) -> None:
+    before = everything()
+    for route in TABLE:
+        world.client(role).get(world.path(route, role))
+    assert everything() == before
+
+
+def test_what_is_nowhere_is_404_for_everybody(world: World) -> None:
+    for role in ROLES:
+        client = world.client(role)
+        for path in ("/nowhere/", "/smartgate/", "/smartgate/filings/new", "/smartgate/filings/x/", "/reference/lookup/customs/x/"):
+            response = client.get(path)
+            # A forgotten slash is put right; it tells nothing about what is there.
+            assert response.status_code == (301 if path == "/smartgate/filings/new" else 404), (role, path)
+    client = world.client("operator")
+    for path in ("/smartgate/filings/999999999/", "/smartgate/filings/999999999999999999999/", "/reference/lookup/none/"):
+        assert client.get(path).status_code == 404, path
