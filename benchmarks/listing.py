@@ -203,7 +203,8 @@ class _Question:
             where.append(f"(entered_at, id) {'>' if self._case.ascending != backwards else '<'} (%s, %s)")
             values += self._position
         cursor.execute(
-            f"SELECT {_COLUMNS} FROM smartgate_filing WHERE {' AND '.join(where)} ORDER BY {self._order(backwards)} LIMIT {PAGE + 1}", values
+            f"SELECT {_COLUMNS} FROM smartgate_filing WHERE {' AND '.join(where)} ORDER BY {self._order(backwards)} LIMIT {PAGE + 1}",
+            values,
         )
         return list(cursor.fetchall())[:PAGE]
 

@@ -53,9 +53,7 @@ def as_text(result: Result) -> str:
         names = list(result.rows[0])
         cells = [[_cell(row.get(name)) for name in names] for row in result.rows]
         widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
-        lines.append("")
-        lines.append("  ".join(_padded(name, width, place) for place, (name, width) in enumerate(zip(names, widths, strict=True))))
-        lines += ["  ".join(_padded(cell, width, place) for place, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in cells]
+        lines += ["", *(_line(row, widths) for row in [names, *cells])]
     return "\n".join(lines)
 
 
@@ -69,8 +67,9 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _padded(text: str, width: int, place: int) -> str:
-    return text.ljust(width) if place == 0 else text.rjust(width)
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip()
 
 
 def write_json(target: Path, results: Sequence[Result], scale: Scale, services: dict[str, str]) -> None:

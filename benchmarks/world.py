@@ -116,8 +116,8 @@ def _prepare(directory: Path, addresses: services.ServiceAddresses) -> None:
     from devserver.prepare import collect_static, migrate
 
     migrate()
-    if settings.PORTAL_MODE != "test":
-        vendor.copy(Path(settings.VENDOR_DIR))
+    vendor.copy(Path(settings.VENDOR_DIR))
+    if settings.PORTAL_MODE != "test":  # which finds static files where they are written
         collect_static()
 
 
