@@ -1,6 +1,7 @@
 """Text that can travel: what people type must fit into a message and a document."""
 
 import re
+from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -17,3 +18,9 @@ def validate_plain_text(value: str) -> None:
             params={"position": found.start() + 1},
             code="control_character",
         )
+
+
+def decimal_text(value: Decimal) -> str:
+    """A finite decimal without exponent and without the zeros that a column's scale adds: 7120.000 is 7120."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -6,6 +6,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
 from django.utils.functional import Promise
 
 from core.shell import open_page
@@ -34,6 +35,8 @@ class WorkPageMixin:
         if not request.user.has_right(self.right):
             raise PermissionDenied
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        # Going back after a save or a logout must not show what the browser kept.
+        patch_cache_control(response, no_store=True, private=True)
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

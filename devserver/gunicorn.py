@@ -15,7 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 from django.conf import settings  # after the line above, which it needs
 
 
-class StructuredLogger(Logger): # gunicorn carries no types
+class StructuredLogger(Logger):  # gunicorn carries no types
     """Access lines as structured events beside the application's own, with the same fields for every request."""
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:

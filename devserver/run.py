@@ -73,7 +73,7 @@ def child_environment(environment: Mapping[str, str], directory: Path, port: int
     }
 
 
-class Supervisor(Manager): # honcho carries no types
+class Supervisor(Manager):  # honcho carries no types
     """honcho's manager, which ends all processes when one ends; this one says why it does."""
 
     def terminate(self) -> None:

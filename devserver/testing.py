@@ -21,6 +21,10 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     os.environ.setdefault("PORTAL_MODE", "test")
     if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         os.environ.update(_running.enter_context(services.ephemeral()).environment())
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        # A database of PostgreSQL each comes from pytest-django; without one of Redis each, they would clear each other's cache.
+        number = int(worker.removeprefix("gw")) % 15 + 1
+        os.environ["REDIS_URL"] = os.environ["REDIS_URL"].replace("db=0", f"db={number}")
     return (yield)
 
 

@@ -14,7 +14,6 @@ ICONS = NODE_MODULES / "@tabler" / "icons" / "icons" / "outline"
 #: Where it goes → where it comes from.
 FILES = {
     "tabler/tabler.min.css": NODE_MODULES / "@tabler" / "core" / "dist" / "css" / "tabler.min.css",
-    "tabler/tabler.min.js": NODE_MODULES / "@tabler" / "core" / "dist" / "js" / "tabler.min.js",
     "htmx/htmx.min.js": NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js",
 }
 #: The maps are not copied; the manifest storage would refuse a reference to a file that is not there.

@@ -69,16 +69,6 @@ def _weight(model: type[Filing] | type[FilingLine], name: str, *, required: bool
     )
 
 
-def _remark(model: type[Filing] | type[FilingLine]) -> forms.CharField:
-    return forms.CharField(
-        label=_label(model, "remark"),
-        required=False,
-        max_length=1000,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("选填，最多 1000 个字符"),
-    )
-
-
 class _FilingPartForm(EntryForm):
     """What header and line have in common: numbers in their stored form, and the values' own rules."""
 
@@ -124,7 +114,7 @@ class FilingForm(_FilingPartForm):
     vehicle_weight = _weight(Filing, "vehicle_weight", required=True)
     trailer_weight = _weight(Filing, "trailer_weight", required=True)
     container_weight = _weight(Filing, "container_weight", required=True)
-    remark = _remark(Filing)
+    remark = _text(Filing, "remark", _("选填，最多 1000 个字符；回车转到表体"))
     lock_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     rules = HEADER_RULES

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from lxml import etree
 
+from core.text import decimal_text
 from smartgate.models import Filing, FilingLine
 
 FILING = "SGW101"
@@ -94,8 +95,7 @@ def wire_text(value: object) -> str:
         case datetime():
             return value.astimezone(ZoneInfo(settings.TIME_ZONE)).isoformat(timespec="seconds")
         case Decimal():
-            text = f"{value:f}"
-            return text.rstrip("0").rstrip(".") if "." in text else text
+            return decimal_text(value)
         case _:
             return str(value)
 

@@ -1,6 +1,7 @@
 """Fields of entry forms that Django does not have: code, number as typed text, value that the system fills in."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import CodeOption, CodeSource
+from core.text import decimal_text
 
 
 class SystemField(forms.Field):
@@ -25,6 +27,12 @@ class NumberField(forms.DecimalField):
 
     def to_python(self, value: Any) -> Any:
         return super().to_python(value.strip().replace(",", "") if isinstance(value, str) else value)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Without the zeros that the database adds: 7120.000 is shown as it was typed, 7120."""
+        if isinstance(value, Decimal) and value.is_finite():
+            return decimal_text(value)
+        return super().prepare_value(value)
 
 
 class _CodeSelect(forms.Select):

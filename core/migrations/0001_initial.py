@@ -4,51 +4,53 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(verbose_name='时间')),
-                ('actor_id', models.BigIntegerField(null=True, verbose_name='用户编号')),
-                ('actor_name', models.CharField(max_length=150, verbose_name='用户')),
-                ('enterprise_id', models.BigIntegerField(null=True, verbose_name='企业编号')),
-                ('action', models.CharField(max_length=80, verbose_name='操作')),
-                ('refused', models.BooleanField(default=False, verbose_name='被拒绝')),
-                ('object_type', models.CharField(max_length=80, verbose_name='对象类型')),
-                ('object_id', models.CharField(max_length=64, verbose_name='对象编号')),
-                ('object_label', models.CharField(max_length=200, verbose_name='对象')),
-                ('before', models.JSONField(null=True, verbose_name='变更前')),
-                ('after', models.JSONField(null=True, verbose_name='变更后')),
-                ('reason', models.CharField(blank=True, max_length=500, verbose_name='原因')),
-                ('request_id', models.CharField(blank=True, max_length=64, verbose_name='请求编号')),
-                ('ip', models.CharField(blank=True, max_length=64, verbose_name='来源地址')),
-                ('user_agent', models.CharField(blank=True, max_length=300, verbose_name='浏览器')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(verbose_name="时间")),
+                ("actor_id", models.BigIntegerField(null=True, verbose_name="用户编号")),
+                ("actor_name", models.CharField(max_length=150, verbose_name="用户")),
+                ("enterprise_id", models.BigIntegerField(null=True, verbose_name="企业编号")),
+                ("action", models.CharField(max_length=80, verbose_name="操作")),
+                ("refused", models.BooleanField(default=False, verbose_name="被拒绝")),
+                ("object_type", models.CharField(max_length=80, verbose_name="对象类型")),
+                ("object_id", models.CharField(max_length=64, verbose_name="对象编号")),
+                ("object_label", models.CharField(max_length=200, verbose_name="对象")),
+                ("before", models.JSONField(null=True, verbose_name="变更前")),
+                ("after", models.JSONField(null=True, verbose_name="变更后")),
+                ("reason", models.CharField(blank=True, max_length=500, verbose_name="原因")),
+                ("request_id", models.CharField(blank=True, max_length=64, verbose_name="请求编号")),
+                ("ip", models.CharField(blank=True, max_length=64, verbose_name="来源地址")),
+                ("user_agent", models.CharField(blank=True, max_length=300, verbose_name="浏览器")),
             ],
             options={
-                'verbose_name': '审计记录',
-                'verbose_name_plural': '审计记录',
-                'indexes': [models.Index(fields=['object_type', 'object_id', '-id'], name='audit_object'), models.Index(fields=['enterprise_id', '-id'], name='audit_enterprise'), models.Index(fields=['actor_id', '-id'], name='audit_actor')],
+                "verbose_name": "审计记录",
+                "verbose_name_plural": "审计记录",
+                "indexes": [
+                    models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),
+                    models.Index(fields=["enterprise_id", "-id"], name="audit_enterprise"),
+                    models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ColumnChoice',
+            name="ColumnChoice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('user_id', models.BigIntegerField()),
-                ('page', models.CharField(max_length=80)),
-                ('columns', models.JSONField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("user_id", models.BigIntegerField()),
+                ("page", models.CharField(max_length=80)),
+                ("columns", models.JSONField()),
             ],
             options={
-                'verbose_name': '显示列',
-                'verbose_name_plural': '显示列',
-                'constraints': [models.UniqueConstraint(fields=('user_id', 'page'), name='column_choice_user_page')],
+                "verbose_name": "显示列",
+                "verbose_name_plural": "显示列",
+                "constraints": [models.UniqueConstraint(fields=("user_id", "page"), name="column_choice_user_page")],
             },
         ),
     ]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 WEB_FACE = ("views.py", "forms.py", "filters.py", "tables.py", "urls.py", "documents.py", "queries.py", "rules.py")
 
 READS = {
-    "list": list,
+    "list": lambda rows: list(rows.all()),
     "filter": lambda rows: list(rows.filter(pk=1)),
     "get": lambda rows: rows.get(pk=1),
     "first": lambda rows: rows.first(),

@@ -190,7 +190,7 @@ def test_junk_from_a_browser_does_no_harm(operator_client: Client, name: str, va
 
 
 def test_what_was_typed_is_escaped(operator_client: Client) -> None:
-    nasty = "\"><script>alert(1)</script>"
+    nasty = '"><script>alert(1)</script>'
     page = post(operator_client, sent({**SEA, "remark": nasty}, action="save", customs_code=nasty, remark=nasty))
     assert "<script>alert" not in page
 
