@@ -1,7 +1,7 @@
 """Demo data: the accounts that `make run` prints, and filings that fill the query page.
 
 Filings are made by the same services that users call; those declared go through the relay to the customs simulator, whose
-script for a vehicle goes by its plate (`simulators/customs/README.md`), so every state shows up with real receipts.
+script for a vehicle goes by its plate (`docs/protocol/README.md`), so every state shows up with real receipts.
 """
 
 import random
@@ -62,7 +62,7 @@ CUSTOMS_CODES = ("0908", "0908", "0908", "0901", "0905", "0940", "0950", "0960")
 OWNER_CODES = ("COSU", "CSQU", "EGHU", "SITU", "MSKU")
 REMARKS = ("", "", "", "散装大豆，后八轮自卸", "铁矿粉，加盖苫布", "钢材捆扎，注意偏载", "熏蒸后提货")
 #: Plates by which the simulator plays something other than plain acceptance, and how many vehicles get each.
-SCRIPTED_PLATES = (("REJ", 4), ("LCK", 4), ("CLS", 8), ("DEP", 10))
+SCRIPTED_PLATES = (("REJ", 4), ("RFS", 2), ("LCK", 3), ("UNL", 2), ("CLS", 6), ("MAN", 3), ("DEP", 8))
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 

@@ -113,13 +113,28 @@ def _weight(label: Any) -> models.DecimalField:
     return models.DecimalField(label, max_digits=12, decimal_places=3, validators=[MinValueValidator(0)], help_text=_("千克"))
 
 
+#: Conditions of the query page of which each leaves many filings.
+_BROAD = ("status", "customs_code", "business_type", "bind_key_type", "ie_flag")
+
+
+def _listed(name: str, *conditions: str) -> models.Index:
+    """An index of the query page for these conditions, by time, with the columns of the others."""
+    return models.Index(
+        fields=["enterprise", *conditions, "-entered_at", "-id"],
+        include=[column for column in _BROAD if column not in conditions],
+        condition=models.Q(deleted_at__isnull=True),
+        name=name,
+    )
+
+
 class Filing(models.Model):
     """One vehicle's filing. `version` counts what was sent to customs; `lock_version` counts every change of the row."""
 
-    enterprise = models.ForeignKey(Enterprise, verbose_name=_("企业"), on_delete=models.PROTECT, related_name="+")
+    # No index of its own: each of the page's begins with it.
+    enterprise = models.ForeignKey(Enterprise, verbose_name=_("企业"), on_delete=models.PROTECT, related_name="+", db_index=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("录入人"), on_delete=models.PROTECT, related_name="+")
-    data_center_no = models.CharField(_("数据中心统一编码"), max_length=18, unique=True)
-    trip_no = models.CharField(_("车次确认编号"), max_length=32, unique=True)
+    data_center_no = models.CharField(_("数据中心统一编码"), max_length=18)
+    trip_no = models.CharField(_("车次确认编号"), max_length=32)
     customs_code = models.CharField(_("关区代码"), max_length=4)
     status = models.CharField(_("单证状态"), max_length=20, choices=FilingStatus.choices, default=FilingStatus.DRAFT)
     status_note = models.CharField(_("状态说明"), max_length=1000, blank=True)
@@ -153,6 +168,9 @@ class Filing(models.Model):
         verbose_name_plural = _("智能卡口散杂货申报单")
         default_manager_name = "unscoped"
         constraints = [
+            # Not `unique=True`, which makes a second index of each for searches with LIKE.
+            models.UniqueConstraint(fields=["data_center_no"], name="filing_data_center_no"),
+            models.UniqueConstraint(fields=["trip_no"], name="filing_trip_no"),
             models.CheckConstraint(condition=models.Q(status__in=FilingStatus.values), name="filing_status_known"),
             models.CheckConstraint(
                 condition=models.Q(vehicle_weight__gte=0, trailer_weight__gte=0, container_weight__gte=0),
@@ -212,7 +230,8 @@ class FilingLine(models.Model):
     """One body line: an object that the vehicle carries."""
 
     enterprise = models.ForeignKey(Enterprise, on_delete=models.PROTECT, related_name="+")
-    filing = models.ForeignKey(Filing, on_delete=models.CASCADE, related_name="lines")
+    # The unique constraint's index begins with it.
+    filing = models.ForeignKey(Filing, on_delete=models.CASCADE, related_name="lines", db_index=False)
     line_no = models.PositiveIntegerField(_("序号"))
     direction = models.CharField(_("进出方向"), max_length=1, choices=ImportExport.choices, blank=True)
     object_type = models.CharField(_("绑定对象类型"), max_length=2, choices=ObjectType.choices)
@@ -252,7 +271,8 @@ class FilingReceipt(models.Model):
     """海关回执: what customs said of a filing, whether it moved the filing or not."""
 
     enterprise = models.ForeignKey(Enterprise, on_delete=models.PROTECT, related_name="+")
-    filing = models.ForeignKey(Filing, on_delete=models.CASCADE, related_name="receipts")
+    # The unique constraint's index begins with it.
+    filing = models.ForeignKey(Filing, on_delete=models.CASCADE, related_name="receipts", db_index=False)
     receipt_no = models.CharField(_("回执编号"), max_length=40)
     event = models.CharField(_("回执类型"), max_length=20)
     version = models.PositiveIntegerField(_("申报版本"))

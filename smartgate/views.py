@@ -26,8 +26,8 @@ from smartgate.forms import FilingForm, FilingLineForm
 from smartgate.models import Filing, FilingStatus
 from smartgate.tables import STATUS_COLOURS, FilingTable
 
-#: Icon of each row action; those missing here are not offered in the list.
-_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt", states.COPY: "copy"}
+#: Icons of the row actions of M4 §3.2.2; 复制 is on the filing's own page.
+_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt"}
 #: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
 _MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
 

@@ -1,9 +1,10 @@
-"""What customs does with a filing, chosen by the last five characters of the plate or by `--behaviour`.
+"""What customs does with a filing, chosen by the plate or by `--behaviour`.
 
-A plate decides before the option does, so that one running simulator shows every case. The tokens have no letter I or O:
+A plate that ends in a token and two digits (辽BREJ01, 辽BREJ02 …) decides before the option does, so that one running simulator shows every case. The tokens have no letter I or O:
 a plate has none after the province (`domain.md` §1).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,29 +44,31 @@ class Behaviour:
 _REJECTED = Step("REJECTED", code="E1203", note="车辆重量与备案不符，请核对后重新申报")
 _CHANGE_REJECTED = Step("CHANGE_REJECTED", code="E1310", note="车辆已到达卡口，不予变更")
 
-ACCEPT = Behaviour("accept", "ACC01")
+ACCEPT = Behaviour("accept", "ACC")
 BEHAVIOURS = (
     ACCEPT,
-    Behaviour("reject", "REJ01", steps=(_REJECTED,)),
-    Behaviour("reject-change", "CRJ01", change_steps=(_CHANGE_REJECTED,)),
-    Behaviour("late", "LATE1", steps=(Step("STORED", after=20),)),
-    Behaviour("twice", "TWC01", steps=(Step("STORED", copies=2, repeats=2),)),
-    Behaviour("swapped", "SWP01", steps=(Step("CLOSED"), Step("STORED", after=2))),
-    Behaviour("mute", "MUT01", silent_copies=2),
-    Behaviour("never", "NEV01", silent_copies=None),
-    Behaviour("no-receipt", "NRC01", receipt="NONE"),
-    Behaviour("refuse", "RFS01", receipt="REJECTED", steps=(), change_steps=()),
-    Behaviour("fail-box", "FAL01", receipt="FAIL_BOX", steps=(), change_steps=()),
-    Behaviour("lock", "LCK01", steps=(Step("STORED"), Step("LOCKED", after=2))),
-    Behaviour("unlock", "UNL01", steps=(Step("STORED"), Step("LOCKED", after=2), Step("UNLOCKED", after=3))),
-    Behaviour("close", "CLS01", steps=(Step("STORED"), Step("CLOSED", after=2))),
-    Behaviour("close-manually", "MAN01", steps=(Step("STORED"), Step("CLOSED_MANUALLY", after=2))),
-    Behaviour("depart", "DEP01", steps=(Step("STORED"), Step("CLOSED", after=2), Step("DEPARTED", after=3))),
+    Behaviour("reject", "REJ", steps=(_REJECTED,)),
+    Behaviour("reject-change", "CRJ", change_steps=(_CHANGE_REJECTED,)),
+    Behaviour("late", "LAT", steps=(Step("STORED", after=20),)),
+    Behaviour("twice", "TWC", steps=(Step("STORED", copies=2, repeats=2),)),
+    Behaviour("swapped", "SWP", steps=(Step("CLOSED"), Step("STORED", after=2))),
+    Behaviour("mute", "MUT", silent_copies=2),
+    Behaviour("never", "NEV", silent_copies=None),
+    Behaviour("no-receipt", "NRC", receipt="NONE"),
+    Behaviour("refuse", "RFS", receipt="REJECTED", steps=(), change_steps=()),
+    Behaviour("fail-box", "FAL", receipt="FAIL_BOX", steps=(), change_steps=()),
+    Behaviour("lock", "LCK", steps=(Step("STORED"), Step("LOCKED", after=2))),
+    Behaviour("unlock", "UNL", steps=(Step("STORED"), Step("LOCKED", after=2), Step("UNLOCKED", after=3))),
+    Behaviour("close", "CLS", steps=(Step("STORED"), Step("CLOSED", after=2))),
+    Behaviour("close-manually", "MAN", steps=(Step("STORED"), Step("CLOSED_MANUALLY", after=2))),
+    Behaviour("depart", "DEP", steps=(Step("STORED"), Step("CLOSED", after=2), Step("DEPARTED", after=3))),
 )
 BY_NAME = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
+_SCRIPTED = re.compile(r"(?P<token>[A-Z]{3})[0-9]{2}$")
 _BY_TOKEN = {behaviour.token: behaviour for behaviour in BEHAVIOURS}
 
 
 def behaviour_for(bind_key_info: str, default: Behaviour) -> Behaviour:
-    """The behaviour a plate asks for, else `default`."""
-    return _BY_TOKEN.get(bind_key_info[-5:].upper(), default)
+    """The behaviour a plate asks for by its token and two digits, else `default`."""
+    asked = _SCRIPTED.search(bind_key_info.upper())
+    return _BY_TOKEN.get(asked["token"], default) if asked else default

@@ -91,7 +91,6 @@ def test_the_list_offers_what_the_state_allows(operator, operator_client, status
     page = operator_client.get("/smartgate/filings/").content.decode()
     base = f"/smartgate/filings/{filing.pk}/"
     assert f'href="{base}"' in page
-    assert f'href="{base}copy/"' in page
     assert (f'href="{base}edit/"' in page) == (status in EDITABLE)
     assert (f'action="{base}delete/"' in page) == (status in EDITABLE)
     assert f'href="{base}receipts/"' not in page
