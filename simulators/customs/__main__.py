@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m simulators.customs",
         description="Plays customs on one exchange directory (docs/protocol/README.md).",
-        epilog=f"A plate that ends with one of these chooses its own behaviour:\n{plates}",
+        epilog=f"A plate that ends in one of these and two digits chooses its own behaviour:\n{plates}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--root", type=Path, required=True, help="directory with OutBox, SentBox, InBox and FailBox")
