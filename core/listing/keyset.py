@@ -134,13 +134,27 @@ class Order:
     def _scan(self, queryset: "QuerySet[Any]", position: Position | None, *, ascending: bool, limit: int) -> list[Any]:
         """`limit` rows behind the position in the direction of the scan (at it, too, for Reach.FROM).
 
-        Rows with and without NULL are two stretches of the index. A row comparison with NULL is never true, and an OR
-        over both stretches would cost the index; so the second is read by a query of its own when the first runs out.
+        Which rows they are is asked in a subquery that gives primary keys only: an index that holds the conditions' columns
+        answers it without a look at the rows that do not fit, however many of them it has to pass (docs/adr/0050).
         """
         names = [self.field.name] if self.field is self.pk_field else [self.field.name, self.pk_field.name]
         ordered = queryset.order_by(*(F(name).asc() if ascending else F(name).desc() for name in names))
+        rows: list[Any] = []
+        for stretch in self._stretches(ordered, names, position, ascending=ascending):
+            if len(rows) < limit:
+                rows.extend(ordered.filter(pk__in=stretch.values("pk")[: limit - len(rows)]))
+        return rows
+
+    def _stretches(
+        self, ordered: "QuerySet[Any]", names: Sequence[str], position: Position | None, *, ascending: bool
+    ) -> list["QuerySet[Any]"]:
+        """The rows behind the position, as one query or as two.
+
+        Rows with and without NULL are two stretches of the index. A row comparison with NULL is never true, and an OR
+        over both stretches would cost the index; so the second is read by a query of its own when the first runs out.
+        """
         if position is None:
-            return list(ordered[:limit])
+            return [ordered]
         operator = (">" if ascending else "<") + ("=" if position.reach is Reach.FROM else "")
         if position.key is None:
             beyond = _RowCompare(F(self.pk_field.name), Value(position.pk, output_field=self.pk_field), operator=operator)
@@ -155,11 +169,7 @@ class Order:
             stretches = [ordered.filter(_RowCompare(*(F(name) for name in names), *(values[name] for name in names), operator=operator))]
             if ascending and self.field.null:
                 stretches.append(ordered.filter(**{f"{self.field.name}__isnull": True}))
-        rows: list[Any] = []
-        for stretch in stretches:
-            if len(rows) < limit:
-                rows.extend(stretch[: limit - len(rows)])
-        return rows
+        return stretches
 
 
 class _CompactJSON:
