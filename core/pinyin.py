@@ -2,7 +2,17 @@
 
 from functools import lru_cache
 
-from pypinyin import Style, lazy_pinyin
+from pypinyin import Style, lazy_pinyin, load_phrases_dict
+
+#: Characters with several readings, where the trade reads them otherwise than the dictionary: 重 is laden, 朝阳 is a city.
+load_phrases_dict(
+    {
+        "重进": [["zhòng"], ["jìn"]],
+        "重出": [["zhòng"], ["chū"]],
+        "朝阳": [["cháo"], ["yáng"]],
+        "辽宁朝阳": [["liáo"], ["níng"], ["cháo"], ["yáng"]],
+    }
+)
 
 
 @lru_cache(maxsize=65_536)
