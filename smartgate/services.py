@@ -119,7 +119,10 @@ def save_filing(
         filing.save(update_fields=[*HEADER_NAMES, "lock_version"])
         _replace_lines(filing, lines)
         old, new = audit.changes(before, snapshot(filing))
-        audit.record(action="smartgate.filing.edit", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=old, after=new)
+        if new:
+            audit.record(
+                action="smartgate.filing.edit", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=old, after=new
+            )
     return filing
 
 

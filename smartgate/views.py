@@ -245,7 +245,7 @@ class FilingStatusView(FilingPage, TemplateView):
     title = gettext_lazy("单证状态")
     right = Right.SMARTGATE_VIEW
     keeps_place = False
-    template_name = "smartgate/filing_status.html"
+    template_name = "smartgate/filing_progress.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))

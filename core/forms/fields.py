@@ -113,10 +113,12 @@ class CodeField(forms.CharField):
             raise ValidationError(self.error_messages["unknown"], code="unknown", params={"value": text, "table": self.label})
         return option.code
 
-    def display(self, value: Any) -> str:
-        """A stored code as people read it, "code name"; a code that the table does not know as it is."""
+    def display(self, value: Any, *, with_code: bool = True) -> str:
+        """A stored code as people read it, "code name" or the name alone; a code that the table does not know as it is."""
         option = self.source.get(str(value)) if value not in (None, "") else None
-        return str(option) if option else str(value or "")
+        if option is None:
+            return str(value or "")
+        return str(option) if with_code else option.name
 
     def _find(self, text: str) -> CodeOption | None:
         code = text.split(maxsplit=1)[0]

@@ -51,10 +51,10 @@ class EntryBoundField(forms.BoundField):
         return attrs
 
 
-def display(field: forms.Field, value: Any) -> str:
-    """A field's value as people read it: codes with their names, choices by their labels."""
+def display(field: forms.Field, value: Any, *, with_code: bool = True) -> str:
+    """A field's value as people read it: codes with their names (or the names alone, where room is scarce), choices by their labels."""
     if isinstance(field, CodeField):
-        return field.display(value)
+        return field.display(value, with_code=with_code)
     if isinstance(field, forms.ChoiceField):
         labels = {str(key): label for key, label in field.choices}  # type: ignore[union-attr, misc]  # no groups on entry pages
         return str(labels.get(str(value), value or ""))

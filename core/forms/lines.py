@@ -148,7 +148,7 @@ class Lines:
                 "index": number,
                 "is_edited": number == self.index,
                 "is_wrong": number in self.errors,
-                "cells": [(labels[name], display(field, row.get(name, ""))) for name, field in fields.items()],
+                "cells": [(labels[name], display(field, row.get(name, ""), with_code=False)) for name, field in fields.items()],
                 "hidden": [(f"{LIST}-{number}-{name}", row.get(name, "")) for name in fields],
             }
             for number, row in enumerate(self.rows)

@@ -66,7 +66,11 @@ def test_each_value_that_can_be_wrong_is_refused(change, code, tmp_path):
     assert code in done.stderr
 
 
-STARTS = {"web": ["-c", "import portal.wsgi"], "worker": ["-m", "celery", "-A", "portal", "worker"], "beat": ["-m", "celery", "-A", "portal", "beat"]}
+STARTS = {
+    "web": ["-c", "import portal.wsgi"],
+    "worker": ["-m", "celery", "-A", "portal", "worker"],
+    "beat": ["-m", "celery", "-A", "portal", "beat"],
+}
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS.keys())
