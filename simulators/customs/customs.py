@@ -126,7 +126,7 @@ class Customs:
         if behaviour.receipt == "FAIL_BOX":
             return Taken(refused=True)
         if behaviour.receipt == "REJECTED":
-            return Taken(reply=self._rejection(message, now, "SIMULATED", "the plate asks customs to refuse this message"))
+            return Taken(reply=self._rejection(message, now, "SIMULATED", "该车牌在演示中用于模拟拒收"))
         known = self._known.get(message.message_id)
         if known is not None and known.sha256 != message.sha256:
             return Taken(reply=self._rejection(message, now, "ID_REUSED", "this id came before with other bytes"), refused=True)
