@@ -196,7 +196,8 @@ def _cell_maker(table: QueryTable, column: Any, function: Callable[..., Any], de
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = {parameter.name for parameter in parameters}
     accessor, empty = column.accessor, column.column.empty_values
-    label = _label_method(table, accessor)
+    # Django looks the label up anew in all the field's choices, translated: not for a function that does not want it.
+    label = _label_method(table, accessor) if link or takes_all or "value" in names else ""
     needs_row = link is not None or takes_all or "bound_row" in names
     fixed = {"column": column.column, "bound_column": column, "table": table}
     fixed_wanted = fixed if takes_all else {name: value for name, value in fixed.items() if name in names}
