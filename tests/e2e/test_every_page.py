@@ -4,14 +4,13 @@ The pages come from the URL configuration: an address that is neither in `PAGES`
 """
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Page, Response, expect
 
-from tests.e2e.conftest import PATIENCE_MS, Desk
+from tests.e2e.conftest import Desk, visit_until_there
 from tests.routes import address, routes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.covers("PRT-08")]
@@ -92,13 +91,9 @@ class Walked:
 
 
 def path_of_row_action(page: Page, query: str, label: str, rest: str = "") -> str:
-    """The address that the query page offers for an action; customs may not have answered for the demo's filings yet."""
+    """The address that the query page offers for an action."""
     link = page.locator("#listing-results tbody tr").first.get_by_role("link", name=label, exact=True)
-    until = time.monotonic() + PATIENCE_MS / 1000
-    while True:
-        page.goto(f"/smartgate/filings/?{query}")
-        if link.count() or time.monotonic() > until:
-            break
+    visit_until_there(page, f"/smartgate/filings/?{query}", link)
     path = link.get_attribute("href")
     assert path
     return path + rest
