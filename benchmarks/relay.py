@@ -54,7 +54,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
             name: stack.enter_context(_started(name, command, world.directory / "log"))
             for name, command in (("customs", customs), ("worker", [*_WORKER, *_QUIETLY]), ("beat", list(_BEAT)))
         } | _servers(world.directory)
-        _until(lambda: bool(app.control.ping(timeout=1.0)), "the worker to answer")
+        _until(lambda: bool(app.control.ping(timeout=0.5, limit=1)), "the worker to answer")
         tasks = _measure_noop(count, redis)
         with _consuming("relay"):
             backlog, spent = _measure_backlog(world, count, journal, processes)
