@@ -100,7 +100,7 @@ def test_a_filing_is_entered_by_keyboard_alone(page: Page) -> None:
     # A bill: its type and weight are required now.
     expect(page.locator("#id_line-object_type")).to_be_focused()
     enter(page, "b", "BL-1", "远洋号", "026W", "bg", "1", "800", "", "")
-    expect(page.locator("#line-2")).to_contain_text("B 提单")
+    expect(page.locator("#line-2")).to_contain_text("提单BL-1")
     page.locator("button[value=declare]").press("Enter")
     expect(page.get_by_role("alertdialog")).to_contain_text("确定要申报")
     expect(page.get_by_role("button", name="确认申报")).to_be_focused()
