@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what was asked for; gives the exit status."""
     options = arguments()
+    # As Ctrl-C does: what was started is ended, whatever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = var_dir(os.environ) / "bench"
     scale = Scale(rows=options.rows, rounds=options.rounds, filings=options.filings, codes=options.codes)
     target = options.json or home / "results.json"

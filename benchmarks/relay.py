@@ -32,6 +32,9 @@ ALONE = 10
 NOOP_QUEUE = "bench"
 WAIT_SECONDS = 600
 
+#: The processes that were started, and where each says what it has to say.
+_running: dict["subprocess.Popen[bytes]", Path] = {}
+
 _WORKER = ("-m", "celery", "--quiet", "--app", "portal", "worker", "--queues", "portal", "--concurrency", "2", "--loglevel", "WARNING")
 _QUIETLY = ("--without-mingle", "--without-gossip", "--include", "benchmarks.noop")
 _BEAT = ("-m", "celery", "--quiet", "--app", "portal", "beat", "--pidfile=", "--loglevel", "WARNING")
@@ -145,9 +148,12 @@ def _consuming(queue: str) -> Iterator[None]:
 
 
 def _until(condition: Callable[[], bool], what: str, every: float = 0.02) -> None:
-    """Wait until it holds, looking `every` so many seconds. Raises RuntimeError when that takes ten minutes."""
+    """Wait until it holds, looking `every` so many seconds. Raises RuntimeError when a process ends or ten minutes pass meanwhile."""
     until = time.monotonic() + WAIT_SECONDS
     while not condition():
+        for process, told in _running.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"a process ended by itself: {told.read_text(encoding='utf-8', errors='replace')[-1500:]}")
         if time.monotonic() > until:
             raise RuntimeError(f"waited {WAIT_SECONDS} s for {what}")
         time.sleep(every)
@@ -156,12 +162,16 @@ def _until(condition: Callable[[], bool], what: str, every: float = 0.02) -> Non
 @contextmanager
 def _started(name: str, command: list[str], log: Path) -> Iterator[psutil.Process]:
     """A process of the portal for as long as the block lasts; what it says goes to a file."""
-    with (log / f"{name}.log").open("wb") as output:
+    told = log / f"{name}.log"
+    with told.open("wb") as output:
         process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        _running[process] = told
         try:
             yield psutil.Process(process.pid)
         finally:
-            end([psutil.Process(process.pid)])
+            del _running[process]
+            if process.poll() is None:
+                end([psutil.Process(process.pid)])
             process.wait()
 
 
