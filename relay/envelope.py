@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +14,8 @@ NS: Final = "urn:ln-singlewindow:exchange:1"
 VERSION: Final = "1.0"
 #: The type of technical receipts: relay's own, handled by no application, never answered.
 RECEIPT_TYPE: Final = "RCV001"
+#: The years a time may have, both included (`ZonedTime` in `exchange.xsd`). Wider ones overflow once they change their zone.
+YEARS: Final = (1900, 2999)
 
 _FILE_NAME = re.compile(r"([A-Z]{3}[0-9]{3})_([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\.xml")
 _NOT_IN_CORRELATION_ID = re.compile(r"[^A-Za-z0-9_.:\-]")
@@ -127,16 +129,17 @@ def read(content: bytes) -> tuple[Envelope, etree._Element]:
     message_id = uuid_or_none(text_of(info, "message_id"))
     try:
         schemas.validate(root, message_type)
+        send_time = zoned_time(text_of(info, "send_time"))
     except schemas.NoSchemaError:
         raise UnreadableMessageError("UNKNOWN_TYPE", f"no schema for message type {message_type!r:.40}", message_id=message_id) from None
-    except schemas.SchemaViolationError as error:
+    except ValueError as error:  # a SchemaViolationError, or a day that XSD has and the calendar has not
         raise UnreadableMessageError("SCHEMA", str(error), message_id=message_id, message_type=message_type) from error
     envelope = Envelope(
         message_id=UUID(text_of(info, "message_id")),
         message_type=message_type,
         sender_id=text_of(info, "sender_id"),
         receiver_id=text_of(info, "receiver_id"),
-        send_time=_zoned_time(text_of(info, "send_time")),
+        send_time=send_time,
         in_reply_to=uuid_or_none(text_of(info, "in_reply_to")),
         correlation_id=text_of(info, "correlation_id"),
     )
@@ -148,6 +151,11 @@ def business_of(package: etree._Element) -> etree._Element:
     data = package.find(q("DataInfo"))
     assert data is not None  # noqa: S101 - the schema demands it
     return data[0]
+
+
+def file_name_of(message_type: str, message_id: UUID) -> str:
+    """Name of the message's file in the boxes: `<type>_<message_id>.xml` (`domain.md` §7)."""
+    return f"{message_type}_{message_id}.xml"
 
 
 def type_and_id(file_name: str) -> tuple[str, UUID] | None:
@@ -164,12 +172,17 @@ def uuid_or_none(text: str) -> UUID | None:
         return None
 
 
-def _zoned_time(text: str) -> datetime:
-    """A time the schema has found valid. XSD allows years and seconds that Python does not."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UnreadableMessageError("SCHEMA", f"send_time {text:.40} is out of range") from error
+def zoned_time(text: str) -> datetime:
+    """A time of the wire (ISO 8601 with its zone), in UTC. The one way to read them, so that what is taken in can be stored and shown.
+
+    Raises ValueError for what is no such time, has no zone or lies outside YEARS.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"time {text:.40} has no zone")
+    if not YEARS[0] <= time.year <= YEARS[1]:
+        raise ValueError(f"time {text:.40} is not of the years {YEARS[0]} to {YEARS[1]}")
+    return time.astimezone(UTC)
 
 
 def _add(parent: etree._Element, name: str, text: str) -> None:

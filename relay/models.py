@@ -8,6 +8,8 @@ enterprise a message belongs to is kept as a bare number because the relay knows
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from relay.envelope import file_name_of
+
 
 class OutboundState(models.TextChoices):
     """queued → sent → delivered or refused. A technical receipt ends at `sent`: nobody answers it."""
@@ -76,8 +78,8 @@ class OutboundMessage(models.Model):
 
     @property
     def file_name(self) -> str:
-        """Name of the file in the boxes (`domain.md` §7)."""
-        return f"{self.message_type}_{self.message_id}.xml"
+        """Name of its file in the boxes."""
+        return file_name_of(self.message_type, self.message_id)
 
 
 class AttemptOutcome(models.TextChoices):

@@ -30,7 +30,8 @@ class OutboundRef:
 class Incoming:
     """A message as its handler gets it; `business` is already valid by the schema of its type.
 
-    `original` is the outbound message that `in_reply_to` names, when it went to the same partner.
+    `original` is the outbound message that `in_reply_to` names, when it went to the same partner and is of the type that
+    this one answers (`register_inbound`). An id that names nothing of the kind stands in `in_reply_to` alone.
     """
 
     inbound_id: int
@@ -57,8 +58,20 @@ class MessageRefused(Exception):  # noqa: N818 - a decision of the application, 
 
 #: Returns a note for the operator, or None.
 InboundHandler: TypeAlias = Callable[[Incoming], str | None]
+#: The subject that a business element speaks of, or None when the application knows none.
+SubjectOf: TypeAlias = Callable[[etree._Element], str | None]
 DeliveredHook: TypeAlias = Callable[[OutboundRef, datetime], None]
 RefusedHook: TypeAlias = Callable[[OutboundRef, datetime, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRoute:
+    """Who takes an inbound type, and what its messages are held to."""
+
+    handler: InboundHandler
+    partner: str
+    answers: str | None = None
+    subject_of: SubjectOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +82,24 @@ class OutboundHooks:
     on_refused: RefusedHook | None
 
 
-_inbound: dict[str, InboundHandler] = {}
+_inbound: dict[str, InboundRoute] = {}
 _outbound: dict[str, OutboundHooks] = {}
 
 
-def register_inbound(message_type: str, handler: InboundHandler) -> None:
-    """`handler` gets every inbound message of this type. Raises ImproperlyConfigured when the type is taken."""
-    if _inbound.setdefault(message_type, handler) is not handler:
-        raise ImproperlyConfigured(f"two handlers for inbound {message_type}")
+def register_inbound(
+    message_type: str, handler: InboundHandler, *, partner: str, answers: str | None = None, subject_of: SubjectOf | None = None
+) -> None:
+    """`handler` gets every inbound message of this type from `partner`; from anybody else it is refused (WRONG_PARTNER).
+
+    `answers` is the outbound type that these messages answer: one without `in_reply_to` is refused (NO_ORIGINAL), since it could
+    prove no delivery. `subject_of(business)` is asked before anything is marked delivered: a message that names the message of
+    another subject is set aside (WRONG_ORIGINAL). Where it says None, the handler decides; what that refuses delivers nothing.
+
+    Raises ImproperlyConfigured when the type is taken.
+    """
+    route = InboundRoute(handler, partner, answers, subject_of)
+    if _inbound.setdefault(message_type, route) != route:
+        raise ImproperlyConfigured(f"two registrations for inbound {message_type}")
 
 
 def register_outbound(message_type: str, *, on_delivered: DeliveredHook | None = None, on_refused: RefusedHook | None = None) -> None:
@@ -89,8 +112,8 @@ def register_outbound(message_type: str, *, on_delivered: DeliveredHook | None =
         raise ImproperlyConfigured(f"two registrations for outbound {message_type}")
 
 
-def inbound_handler(message_type: str) -> InboundHandler | None:
-    """The handler of a type, or None when nobody takes it."""
+def inbound_route(message_type: str) -> InboundRoute | None:
+    """Who takes a type, or None when nobody does."""
     return _inbound.get(message_type)
 
 

@@ -22,8 +22,9 @@ def dispatch(partner: str | None = None) -> None:
 
 @shared_task(name="relay.sweep")
 def sweep() -> None:
-    """Find what nobody was woken for: due again, left by a dead worker, queued while Redis was away, put into FailBox."""
+    """Find what nobody was woken for: due again, left by a dead worker, queued while Redis was away, refused."""
     _for_each(services.collect_returned, list(partners()))
+    _for_each(services.withdraw_refused, list(partners()))
     _for_each(services.dispatch, list(partners()))
 
 

@@ -13,4 +13,10 @@ class SmartgateConfig(AppConfig):
         from smartgate import handlers, messages
 
         registry.register_outbound(messages.FILING, on_delivered=handlers.handle_delivered, on_refused=handlers.handle_refused)
-        registry.register_inbound(messages.RECEIPT, handlers.handle_receipt)
+        registry.register_inbound(
+            messages.RECEIPT,
+            handlers.handle_receipt,
+            partner=messages.CUSTOMS,
+            answers=messages.FILING,
+            subject_of=handlers.subject_of_receipt,
+        )

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from lxml import etree
+
+from relay.envelope import text_of
 from relay.registry import Incoming, MessageRefused, OutboundRef
 from smartgate import services
 from smartgate.messages import filing_id_of, parse_receipt
@@ -15,6 +18,15 @@ def handle_receipt(message: Incoming) -> str:
         return services.apply_receipt(receipt=receipt, message_id=message.message_id, in_reply_to=message.in_reply_to)
     except Filing.DoesNotExist:
         raise MessageRefused("UNKNOWN_FILING", f"no filing has SeqNo {receipt.data_center_no} and SureId {receipt.trip_no}") from None
+    except services.ReceiptNumberReusedError:
+        raise MessageRefused("RECEIPT_NO_REUSED", f"another receipt of {receipt.trip_no} has the number {receipt.receipt_no}") from None
+
+
+def subject_of_receipt(business: etree._Element) -> str | None:
+    """The subject of the filing that an SGW102 speaks of, or None when there is none."""
+    named = Filing.unscoped.filter(data_center_no=text_of(business, "SeqNo"), trip_no=text_of(business, "SureId"))
+    filing = named.only("pk").first()
+    return filing.subject if filing is not None else None
 
 
 def handle_delivered(original: OutboundRef, at: datetime) -> None:

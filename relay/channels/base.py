@@ -1,10 +1,11 @@
 """What every channel can do. No method touches the database; all of them may block on files or the network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from relay.envelope import file_name_of
 from relay.models import AttemptOutcome
 
 
@@ -18,8 +19,8 @@ class Letter:
 
     @property
     def file_name(self) -> str:
-        """`<type>_<message_id>.xml` (`domain.md` §7)."""
-        return f"{self.message_type}_{self.message_id}.xml"
+        """Name of its file in the boxes."""
+        return file_name_of(self.message_type, self.message_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class ReceivedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnedLetter:
-    """A letter of ours that the partner's agent put aside as refused."""
+class BoxedLetter:
+    """A letter of ours that lies in a box."""
 
     name: str
     message_id: UUID
@@ -62,19 +63,31 @@ class Channel(Protocol):
         SENT means the letter is safely with the channel, ERROR that it may or may not be.
         """
 
-    def receive(self, batch_size: int) -> Iterator[list[ReceivedFile]]:
-        """What lies there now, oldest first, in batches. Nothing is taken away: `forget` does that once it is stored."""
+    def waiting(self) -> list[BoxedLetter]:
+        """Letters of ours that the partner has not taken yet."""
 
-    def forget(self, files: Sequence[ReceivedFile]) -> None:
-        """Take away what has been stored."""
+    def withdraw(self, letters: Sequence[BoxedLetter]) -> None:
+        """Take back those of these letters that still wait."""
 
-    def set_aside(self, file: ReceivedFile) -> None:
-        """Move away whole, unread, what must not be read. What cannot be moved is reported by `receive` again."""
+    def receive(self, batch_size: int, seen: Container[str] = ()) -> Iterator[list[ReceivedFile]]:
+        """What lies there now, oldest first, without the names in `seen`; in batches of at most so many files (see conf.portions).
 
-    def returned(self) -> list[ReturnedLetter]:
-        """Letters of ours that the partner's agent refused, until `forget_returned`."""
+        Nothing is taken away: `forget` does that once it is stored.
+        """
 
-    def forget_returned(self, letters: Sequence[ReturnedLetter]) -> None:
+    def forget(self, files: Sequence[ReceivedFile]) -> set[str]:
+        """Take away what has been stored; returns the names of those that are gone. `receive` reports the others again."""
+
+    def set_aside(self, file: ReceivedFile) -> bool:
+        """Move away whole, unread, what must not be read; False when it cannot be moved, and `receive` reports it again.
+
+        What had the same `aside_name` before makes room.
+        """
+
+    def returned(self) -> list[BoxedLetter]:
+        """Letters of ours that the partner's agent put aside as refused, until `forget_returned`."""
+
+    def forget_returned(self, letters: Sequence[BoxedLetter]) -> None:
         """Do not report these again."""
 
 

@@ -5,11 +5,12 @@ own into InBox. A file appears whole: it is written beside its place where reade
 case the same file system), flushed to disk, and renamed.
 """
 
+import hashlib
 import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,8 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from relay.channels.base import Letter, ReceivedFile, ReturnedLetter, SendResult, printable
+from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, printable
+from relay.conf import portions
 from relay.envelope import type_and_id
 from relay.models import AttemptOutcome
 
@@ -79,13 +81,23 @@ class DirectoryChannel:
             return SendResult(AttemptOutcome.ERROR, str(error))
         return SendResult(AttemptOutcome.SENT)
 
-    def receive(self, batch_size: int) -> Iterator[list[ReceivedFile]]:
+    def waiting(self) -> list[BoxedLetter]:
+        """Our letters in OutBox; see Channel.waiting."""
+        return _letters_in(self.out_box)
+
+    def withdraw(self, letters: Sequence[BoxedLetter]) -> None:
+        """Delete letters from OutBox; see Channel.withdraw."""
+        for letter in letters:
+            try:
+                (self.out_box / letter.name).unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("letter_not_withdrawn", file=letter.name, error=str(error))
+
+    def receive(self, batch_size: int, seen: Container[str] = ()) -> Iterator[list[ReceivedFile]]:
         """One look at InBox; see Channel.receive."""
-        names = self._names_by_age()
-        for start in range(0, len(names), batch_size):
-            batch = [file for name in names[start : start + batch_size] if (file := self._read(name))]
-            if batch:
-                yield batch
+        names = (name for name in self._names_by_age() if name not in seen)
+        files = (file for name in names if (file := self._read(name)))
+        return portions(files, lambda file: len(file.content or b""), batch_size)
 
     def _names_by_age(self) -> list[str]:
         found: list[tuple[int, str]] = []
@@ -105,11 +117,12 @@ class DirectoryChannel:
         limit: int = settings.RELAY_MAX_MESSAGE_BYTES
         try:
             found = path.lstat()
+            aside_name = _aside_name(name, found)
             if not stat.S_ISREG(found.st_mode):
-                return ReceivedFile(name, found.st_size, None, "NOT_A_FILE", f"{shown} is not an ordinary file", _aside_name(name, found))
+                return ReceivedFile(name, found.st_size, None, "NOT_A_FILE", f"{shown} is not an ordinary file", aside_name)
             if found.st_size > limit:
                 reason = f"{shown} has {found.st_size} bytes; at most {limit} are read"
-                return ReceivedFile(name, found.st_size, None, "TOO_LARGE", reason, _aside_name(name, found))
+                return ReceivedFile(name, found.st_size, None, "TOO_LARGE", reason, aside_name)
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
                 content = file.read(limit + 1)
         except FileNotFoundError:
@@ -119,36 +132,39 @@ class DirectoryChannel:
             log.warning("inbox_file_unreadable", file=shown, error=str(error))
             return None
         if len(content) > limit:
-            return ReceivedFile(name, len(content), None, "TOO_LARGE", f"{shown} grew while it was read", _aside_name(name, found))
+            return ReceivedFile(name, len(content), None, "TOO_LARGE", f"{shown} grew while it was read", aside_name)
         return ReceivedFile(name, len(content), content)
 
-    def forget(self, files: Sequence[ReceivedFile]) -> None:
-        """Delete from InBox what is stored. What cannot be deleted is read again and found to be a repeat."""
+    def forget(self, files: Sequence[ReceivedFile]) -> set[str]:
+        """Delete from InBox what is stored; see Channel.forget. What cannot be deleted is read again and found to be a repeat."""
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(self._delete, files))
+            gone = pool.map(self._delete, files)
+            return {file.name for file, is_gone in zip(files, gone, strict=True) if is_gone}
 
-    def _delete(self, file: ReceivedFile) -> None:
+    def _delete(self, file: ReceivedFile) -> bool:
         try:
             (self.in_box / file.name).unlink(missing_ok=True)
         except OSError as error:
             log.warning("inbox_file_not_deleted", file=printable(file.name), error=str(error))
+            return False
+        return True
 
-    def set_aside(self, file: ReceivedFile) -> None:
+    def set_aside(self, file: ReceivedFile) -> bool:
         """Move an unread file to FailBox; see Channel.set_aside."""
         try:
-            (self.in_box / file.name).rename(self.fail_box / file.aside_name)
+            (self.in_box / file.name).replace(self.fail_box / file.aside_name)
             _flush_directory(self.fail_box)
         except OSError as error:
             log.warning("inbox_file_not_set_aside", file=printable(file.name), error=str(error))
+            return False
+        return True
 
-    def returned(self) -> list[ReturnedLetter]:
+    def returned(self) -> list[BoxedLetter]:
         """Our letters in FailBox; see Channel.returned. Other names there are left alone."""
         self._clear_leftovers()
-        with os.scandir(self.fail_box) as entries:
-            found = [(entry.name, type_and_id(entry.name)) for entry in entries]
-        return [ReturnedLetter(name, parts[1]) for name, parts in sorted(found) if parts]
+        return _letters_in(self.fail_box)
 
-    def forget_returned(self, letters: Sequence[ReturnedLetter]) -> None:
+    def forget_returned(self, letters: Sequence[BoxedLetter]) -> None:
         """Move refused letters to FailBox/handled."""
         for letter in letters:
             try:
@@ -166,9 +182,20 @@ class DirectoryChannel:
                     continue
 
 
+def _letters_in(box: Path) -> list[BoxedLetter]:
+    with os.scandir(box) as entries:
+        found = [(entry.name, type_and_id(entry.name)) for entry in entries]
+    return [BoxedLetter(name, parts[1]) for name, parts in sorted(found) if parts]
+
+
 def _aside_name(name: str, found: os.stat_result) -> str:
-    """A name that no other file in FailBox has, and that the same file gets again when its move was cut short."""
-    return os.fsdecode(f"inbound-{found.st_ino:x}-{found.st_mtime_ns:x}-".encode() + os.fsencode(name)[-180:])
+    """The name in FailBox: one for each name and size, so that what is sent again and again takes up room once.
+
+    Nothing can take the place of a directory, so each of them has a name of its own.
+    """
+    raw = os.fsencode(name)
+    which = f"{found.st_ino:x}-{found.st_mtime_ns:x}" if stat.S_ISDIR(found.st_mode) else hashlib.sha256(raw).hexdigest()[:12]
+    return os.fsdecode(f"inbound-{found.st_size:x}-{which}-".encode() + raw[-180:])
 
 
 def _flush_directory(path: Path) -> None:

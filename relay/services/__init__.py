@@ -1,6 +1,6 @@
 """Every write of the relay. Applications use `queue_message`; workers, commands and the console use the rest."""
 
-from relay.services.dispatching import collect_returned, dispatch
+from relay.services.dispatching import collect_returned, dispatch, withdraw_refused
 from relay.services.handling import handle
 from relay.services.outbox import NotInTransactionError, UnregisteredTypeError, queue_message
 from relay.services.quarantine import NotInQuarantineError, retry_quarantined
@@ -18,4 +18,5 @@ __all__ = [
     "read",
     "receive",
     "retry_quarantined",
+    "withdraw_refused",
 ]

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from relay import registry
 from relay.channels import open_channel
-from relay.channels.base import Letter, ReturnedLetter, SendResult
+from relay.channels.base import BoxedLetter, Letter, SendResult
 from relay.models import Attempt, AttemptOutcome, OutboundMessage, OutboundState
 from relay.wake import awake
 
@@ -161,7 +161,7 @@ def collect_returned(partner: str) -> int:
     Each in a transaction of its own; one whose hook fails stays in FailBox and is tried at the next sweep.
     """
     channel = open_channel(partner)
-    done: list[ReturnedLetter] = []
+    done: list[BoxedLetter] = []
     for letter in channel.returned():
         try:
             with transaction.atomic():
@@ -179,6 +179,26 @@ def collect_returned(partner: str) -> int:
         done.append(letter)
     channel.forget_returned(done)
     return len(done)
+
+
+def withdraw_refused(partner: str) -> int:
+    """Take back copies of refused messages that still wait for the partner; returns how many.
+
+    A message that got no answer in time goes again, and its refusal can come while that copy lies there: taken by the partner
+    now, it would be accepted after the user has been told that it was not, and has declared again. Best effort: the partner
+    may be quicker.
+    """
+    channel = open_channel(partner)
+    waiting = channel.waiting()
+    if not waiting:
+        return 0
+    named = OutboundMessage.objects.filter(message_id__in=[letter.message_id for letter in waiting])
+    refused = set(named.filter(partner=partner, state=OutboundState.REFUSED).values_list("message_id", flat=True))
+    letters = [letter for letter in waiting if letter.message_id in refused]
+    channel.withdraw(letters)
+    for letter in letters:
+        log.info("relay_withdrawn", partner=partner, message_id=str(letter.message_id))
+    return len(letters)
 
 
 def refuse(message: OutboundMessage, at: datetime, code: str, reason: str) -> None:

@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 from lxml import etree
 
 from relay import registry
-from relay.conf import handler_attempts
+from relay.conf import BATCH_BYTES, handler_attempts
 from relay.envelope import RECEIPT_TYPE, read, text_of
 from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.registry import Incoming, MessageRefused
@@ -35,17 +35,21 @@ _CLAIM = """
     UPDATE relay_inboundmessage AS claimed
        SET lease_token = %(token)s, leased_until = statement_timestamp() + make_interval(secs => %(lease)s), attempts = claimed.attempts + 1
       FROM (
-            SELECT id FROM relay_inboundmessage AS due
-             WHERE partner = %(partner)s AND state = 'ready' AND due_at <= statement_timestamp()
-               AND (leased_until IS NULL OR leased_until < statement_timestamp())
-               AND (subject = '' OR NOT EXISTS (
-                    SELECT 1 FROM relay_inboundmessage AS older
-                     WHERE older.partner = due.partner AND older.subject = due.subject AND older.state = 'ready' AND older.id < due.id))
-             ORDER BY due_at, id
-             LIMIT %(limit)s
-               FOR UPDATE SKIP LOCKED
+            SELECT id, sum(size) OVER (ORDER BY due_at, id) - size AS bytes_before
+              FROM (
+                    SELECT id, due_at, size FROM relay_inboundmessage AS due
+                     WHERE partner = %(partner)s AND state = 'ready' AND due_at <= statement_timestamp()
+                       AND (leased_until IS NULL OR leased_until < statement_timestamp())
+                       AND (subject = '' OR NOT EXISTS (
+                            SELECT 1 FROM relay_inboundmessage AS older
+                             WHERE older.partner = due.partner AND older.subject = due.subject
+                               AND older.state = 'ready' AND older.id < due.id))
+                     ORDER BY due_at, id
+                     LIMIT %(limit)s
+                       FOR UPDATE SKIP LOCKED
+                   ) AS locked
            ) AS chosen
-     WHERE claimed.id = chosen.id
+     WHERE claimed.id = chosen.id AND chosen.bytes_before < %(bytes)s
     RETURNING claimed.id
 """
 
@@ -55,6 +59,10 @@ _FINISH = """
       FROM unnest(%(ids)s::bigint[], %(notes)s::text[]) AS result(id, note)
      WHERE message.id = result.id AND message.lease_token = %(token)s AND message.state = 'ready'
 """
+
+
+#: What reading a row raises for a value beyond Python's range, like a time in the year 10000.
+_NOT_FOR_PYTHON: Final = (ValueError, ArithmeticError, DataError)
 
 
 class _LeaseLostError(RuntimeError):
@@ -67,7 +75,8 @@ def handle(partner: str) -> int:
     Safe to run in any number of workers at once.
     """
     done = 0
-    while messages := claim(partner, token := uuid4()):
+    while ids := claim(partner, token := uuid4()):
+        messages = load(ids, token)
         fresh = [message for message in messages if message.attempts == 1]
         if fresh and not _handle_together(fresh, token):
             for message in fresh:
@@ -75,16 +84,40 @@ def handle(partner: str) -> int:
         for message in messages:
             if message.attempts > 1:
                 _handle_alone(message, token)
-        done += len(messages)
+        done += len(ids)
     return done
 
 
-def claim(partner: str, token: UUID, limit: int = BATCH) -> list[InboundMessage]:
-    """Lease the next messages under `token`, at most one of each subject, oldest first."""
+def claim(partner: str, token: UUID, limit: int = BATCH) -> list[int]:
+    """Lease the next messages under `token`, at most one of each subject, oldest first; their ids.
+
+    At most `limit`, and no further than the one that brings their sizes to BATCH_BYTES.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"token": token, "lease": settings.RELAY_LEASE_SECONDS, "partner": partner, "limit": limit})
-        ids = [row[0] for row in cursor.fetchall()]
-    return list(InboundMessage.objects.filter(pk__in=ids).order_by("pk")) if ids else []
+        cursor.execute(
+            _CLAIM,
+            {"token": token, "lease": settings.RELAY_LEASE_SECONDS, "partner": partner, "limit": limit, "bytes": BATCH_BYTES},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def load(ids: Sequence[int], token: UUID) -> list[InboundMessage]:
+    """The messages claimed under `token`. A row that PostgreSQL holds and Python cannot is set aside alone (UNREADABLE_ROW)."""
+    rows = InboundMessage.objects.order_by("pk")
+    try:
+        return list(rows.filter(pk__in=ids))
+    except _NOT_FOR_PYTHON:
+        log.warning("relay_batch_unreadable", messages=len(ids))
+    messages: list[InboundMessage] = []
+    for pk in sorted(ids):
+        try:
+            messages.extend(rows.filter(pk=pk))
+        except _NOT_FOR_PYTHON as error:
+            known = rows.only("message_id", "message_type", "subject", "request_id").get(pk=pk)
+            # The only value in the row that a partner chose and PostgreSQL did not check.
+            rows.filter(pk=pk, lease_token=token).update(send_time=None)
+            _set_aside(known, token, "UNREADABLE_ROW", f"a value of the row cannot be read: {error}")
+    return messages
 
 
 def _handle_together(messages: Sequence[InboundMessage], token: UUID) -> bool:
@@ -134,9 +167,11 @@ def _run_in_transaction(messages: Sequence[InboundMessage], token: UUID) -> list
         original = originals.get(message.original_id or 0)
         with structlog.contextvars.bound_contextvars(**_log_context(message)):
             business = read(bytes(message.content))[1]
-            if original is not None and original.finished_at is None and not _is_rejection(message, business):
-                _deliver(original, now)
-                delivered.append(original.pk)
+            if original is not None:
+                _require_same_subject(message, business, original)
+                if original.finished_at is None and not _is_rejection(message, business):
+                    _deliver(original, now)
+                    delivered.append(original.pk)
             if message.message_type == RECEIPT_TYPE:
                 notes.append(_technical_receipt(business, original, now))
             else:
@@ -167,6 +202,14 @@ def _lock_originals(messages: Sequence[InboundMessage]) -> dict[int, OutboundMes
     return {row.pk: row for row in OutboundMessage.objects.select_for_update().filter(pk__in=ids).defer("content").order_by("pk")}
 
 
+def _require_same_subject(message: InboundMessage, business: etree._Element, original: OutboundMessage) -> None:
+    """What answers the message of one filing and speaks of another proves nothing. Raises MessageRefused."""
+    route = registry.inbound_route(message.message_type)
+    subject = route.subject_of(business) if route is not None and route.subject_of is not None else None
+    if subject is not None and subject != original.subject:
+        raise MessageRefused("WRONG_ORIGINAL", f"in_reply_to names a message about {original.subject}, the contents are about {subject}")
+
+
 def _is_rejection(message: InboundMessage, business: etree._Element) -> bool:
     return message.message_type == RECEIPT_TYPE and text_of(business, "Result") == "REJECTED"
 
@@ -189,9 +232,12 @@ def _technical_receipt(business: etree._Element, original: OutboundMessage | Non
 
 
 def _business_message(message: InboundMessage, business: etree._Element, original: OutboundMessage | None) -> str:
-    handler = registry.inbound_handler(message.message_type)
-    if handler is None or message.message_id is None or message.send_time is None:
+    route = registry.inbound_route(message.message_type)
+    if route is None or message.message_id is None or message.send_time is None:
         raise MessageRefused("UNKNOWN_TYPE", f"nobody here takes {message.message_type}")
+    if original is not None and original.state == OutboundState.REFUSED:
+        # The partner took it after all, from a copy that went before its refusal was known. Somebody should look.
+        log.warning("answer_contradicts_refusal", message_type=message.message_type, code=original.reason_code, **_log_context(message))
     incoming = Incoming(
         inbound_id=message.pk,
         message_id=message.message_id,
@@ -202,7 +248,7 @@ def _business_message(message: InboundMessage, business: etree._Element, origina
         business=business,
         original=reference(original) if original is not None else None,
     )
-    return handler(incoming) or ""
+    return route.handler(incoming) or ""
 
 
 def _set_aside(message: InboundMessage, token: UUID, code: str, reason: str) -> None:

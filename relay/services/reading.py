@@ -5,6 +5,7 @@ answered REJECTED. One worker at a time reads a partner's messages, in the order
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from relay import registry
+from relay.conf import portions
 from relay.envelope import RECEIPT_TYPE, Envelope, UnreadableMessageError, text_of, type_and_id, uuid_or_none
 from relay.envelope import read as read_envelope
 from relay.models import InboundMessage, InboundState, OutboundMessage
@@ -69,9 +71,11 @@ def read(partner: str) -> int:
 def _read_batch(partner: str) -> int:
     # Not SKIP LOCKED: a second reader waits, or it could read a younger message of a subject before the older one.
     waiting = InboundMessage.objects.select_for_update().filter(partner=partner, state=InboundState.RECEIVED).order_by("pk")
-    messages = list(waiting[:BATCH])
-    if not messages:
+    batch = next(portions(waiting.values_list("pk", "size")[:BATCH], itemgetter(1), BATCH), [])
+    if not batch:
         return 0
+    # Not `send_time`: a message that is run again may have one that only the database can hold; it is read anew below.
+    messages = list(InboundMessage.objects.filter(pk__in=[pk for pk, _ in batch]).defer("send_time").order_by("pk"))
     found: dict[int, tuple[Envelope, UUID | None]] = {}
     unreadable: dict[int, UnreadableMessageError] = {}
     for message in messages:
@@ -86,15 +90,16 @@ def _read_batch(partner: str) -> int:
         problem = unreadable.get(message.pk)
         if problem is None:
             envelope, named = found[message.pk]
+            original = _answered(envelope, originals.get(named) if named else None)
             if taken.setdefault(envelope.message_id, message.pk) == message.pk:
-                _set_ready(message, envelope, originals.get(named) if named else None)
+                _set_ready(message, envelope, original)
                 answers.append(Answer(message, message.message_id, STORED))
                 continue
             reason = f"{envelope.message_id} came before with other bytes"
             problem = UnreadableMessageError("ID_REUSED", reason, message_id=envelope.message_id, message_type=envelope.message_type)
         _set_aside(message, problem)
         answers.append(Answer(message, problem.message_id, REJECTED, problem.code, problem.reason))
-    answer([entry for entry in answers if _wants_answer(entry)])
+    answer([entry for entry in answers if wants_answer(entry)])
     with connection.cursor() as cursor:
         cursor.execute(_SAVE, {name: [getattr(message, name) for message in messages] for name in _COLUMNS} | {"now": timezone.now()})
     return len(messages)
@@ -107,13 +112,18 @@ def _understand(message: InboundMessage) -> tuple[Envelope, UUID | None]:
     def problem(code: str, reason: str) -> UnreadableMessageError:
         return UnreadableMessageError(code, reason, message_id=envelope.message_id, message_type=envelope.message_type)
 
-    if envelope.message_type != RECEIPT_TYPE and registry.inbound_handler(envelope.message_type) is None:
+    route = registry.inbound_route(envelope.message_type)
+    if envelope.message_type != RECEIPT_TYPE and route is None:
         raise problem("UNKNOWN_TYPE", f"nobody here takes {envelope.message_type}")
     if envelope.sender_id != message.partner:
         raise problem("WRONG_SENDER", f"sender_id {envelope.sender_id} came from {message.partner}")
     if envelope.receiver_id != settings.RELAY_SENDER_ID:
         raise problem("WRONG_RECEIVER", f"receiver_id {envelope.receiver_id} is not {settings.RELAY_SENDER_ID}")
-    if envelope.message_type != RECEIPT_TYPE:
+    if route is not None:
+        if route.partner != message.partner:
+            raise problem("WRONG_PARTNER", f"{envelope.message_type} is not for {message.partner} to send")
+        if route.answers is not None and envelope.in_reply_to is None:
+            raise problem("NO_ORIGINAL", f"{envelope.message_type} without in_reply_to: it must name the {route.answers} it answers")
         return envelope, envelope.in_reply_to
     # A receipt for a file whose id the partner could not read names the file, and our file names hold the id.
     by_name = type_and_id(text_of(business, "RefFileName"))
@@ -134,6 +144,13 @@ def _originals(partner: str, message_ids: Sequence[UUID]) -> dict[UUID, Outbound
     return {row.message_id: row for row in rows}
 
 
+def _answered(envelope: Envelope, original: OutboundMessage | None) -> OutboundMessage | None:
+    """`original`, unless it is of a type that such a message does not answer."""
+    route = registry.inbound_route(envelope.message_type)
+    expected = route.answers if route else None
+    return original if original is not None and expected in (None, original.message_type) else None
+
+
 def _set_ready(message: InboundMessage, envelope: Envelope, original: OutboundMessage | None) -> None:
     message.state = InboundState.READY
     message.message_id = envelope.message_id
@@ -150,13 +167,14 @@ def _set_aside(message: InboundMessage, error: UnreadableMessageError) -> None:
     """Quarantine. The row does not take the id: bytes that are no message have none, and a reused one belongs to the first."""
     message.state = InboundState.QUARANTINED
     message.message_type = error.message_type
+    message.send_time = None
     message.reason_code = error.code
     message.reason_text = error.reason
     log.warning("relay_quarantined", partner=message.partner, file=message.file_name, code=error.code, reason=error.reason)
 
 
-def _wants_answer(entry: Answer) -> bool:
-    """Not a technical receipt, readable or not: two sides could answer each other's for ever. And nothing twice."""
+def wants_answer(entry: Answer) -> bool:
+    """Whether to send it. Not for a technical receipt, readable or not: two sides could answer each other's for ever. And nothing twice."""
     message = entry.message
     is_receipt = RECEIPT_TYPE in (message.message_type, message.file_name[: len(RECEIPT_TYPE)])
     return not is_receipt and message.answer_result != entry.result

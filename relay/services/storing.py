@@ -8,15 +8,18 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F
 from django.utils import timezone
 
 from relay import lanes
 from relay.channels import open_channel
-from relay.channels.base import ReceivedFile, printable
+from relay.channels.base import Channel, ReceivedFile, printable
+from relay.conf import portions
+from relay.envelope import type_and_id
 from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.services.handling import handle
-from relay.services.reading import read
+from relay.services.outbox import Answer, answer
+from relay.services.reading import REJECTED, read, wants_answer
 from relay.wake import wake
 
 log = structlog.get_logger(__name__)
@@ -37,7 +40,7 @@ _STORE = """
      ORDER BY place
         ON CONFLICT (partner, sha256) WHERE sha256 IS NOT NULL
         DO UPDATE SET repeats = message.repeats + 1, last_seen_at = excluded.last_seen_at
-    RETURNING message.id, message.xmax::text <> '0'
+    RETURNING message.id, message.sha256, message.xmax::text <> '0'
 """
 
 
@@ -61,20 +64,17 @@ def _receive_in_lane(partner: str, token: UUID) -> int:
     channel = open_channel(partner)
     taken = 0
     until = time.monotonic() + RUN_SECONDS
+    # What can be neither deleted nor moved is looked at once in a run, or the run would go round and round with it.
+    seen: set[str] = set()
     found_any = True
     while found_any and time.monotonic() < until:
         found_any = False
-        for files in channel.receive(BATCH):
+        for files in channel.receive(BATCH, seen):
             if not lanes.renew(_lane(partner), token):
                 return taken  # this worker was held up so long that another has taken over
             found_any = True
-            readable = [file for file in files if file.content is not None]
-            store(partner, readable)
-            channel.forget(readable)
-            for file in files:
-                if file.content is None:
-                    note_unread(partner, file)
-                    channel.set_aside(file)
+            seen.update(file.name for file in files)
+            _take_in(partner, channel, files)
             taken += len(files)
             read(partner)
             handle(partner)
@@ -85,31 +85,51 @@ def _receive_in_lane(partner: str, token: UUID) -> int:
     return taken
 
 
-def store(partner: str, files: Sequence[ReceivedFile]) -> None:
-    """Commit the bytes of these files. Bytes that are here already count as a repeat, and their technical receipt goes again."""
+def _take_in(partner: str, channel: Channel, files: Sequence[ReceivedFile]) -> None:
+    """Store these files, take them away, and answer again those that came before.
+
+    Only when the file is gone: one that stays would be found and answered with every beat.
+    """
+    readable = [file for file in files if file.content is not None]
+    repeated = store(partner, readable)
+    gone = channel.forget(readable)
+    again = [row_id for name, row_id in repeated.items() if name in gone]
+    for file in files:
+        if file.content is None:
+            repeated_id = note_unread(partner, file)
+            if channel.set_aside(file) and repeated_id is not None:
+                again.append(repeated_id)
+    if again:
+        _answer_again(partner, again)
+
+
+def store(partner: str, files: Sequence[ReceivedFile]) -> dict[str, int]:
+    """Commit the bytes of these files, portion by portion (see conf.portions).
+
+    Bytes that are here already count as a repeat; returns those: file name → row.
+    """
     by_digest: dict[bytes, ReceivedFile] = {}
     for file in files:
         # Two copies in one batch: which of them is stored makes no difference, and one statement cannot meet a row twice.
         by_digest.setdefault(hashlib.sha256(file.content or b"").digest(), file)
-    if not by_digest:
-        return
-    with transaction.atomic():
-        with connection.cursor() as cursor:
+    repeated: dict[str, int] = {}
+    for portion in portions(by_digest.items(), lambda entry: entry[1].size, BATCH):
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 _STORE,
                 {
                     "partner": partner,
                     "now": timezone.now(),
-                    "names": [printable(file.name)[:255] for file in by_digest.values()],
-                    "contents": [file.content for file in by_digest.values()],
-                    "digests": list(by_digest),
+                    "names": [printable(file.name)[:255] for _, file in portion],
+                    "contents": [file.content for _, file in portion],
+                    "digests": [digest for digest, _ in portion],
                 },
             )
-            repeated = [row_id for row_id, was_there in cursor.fetchall() if was_there]
-        if repeated:
-            _answer_again(partner, repeated)
+            repeated |= {by_digest[bytes(digest)].name: row_id for row_id, digest, was_there in cursor.fetchall() if was_there}
+    return repeated
 
 
+@transaction.atomic
 def _answer_again(partner: str, repeated: Sequence[int]) -> None:
     """The partner seems not to have our receipt: the same one goes again, same id, same bytes."""
     answers = InboundMessage.objects.filter(pk__in=repeated, answer__isnull=False).values("answer")
@@ -119,14 +139,19 @@ def _answer_again(partner: str, repeated: Sequence[int]) -> None:
     transaction.on_commit(lambda: wake(partner), robust=True)
 
 
-def note_unread(partner: str, file: ReceivedFile) -> None:
-    """Set down in quarantine a file that is put aside unread. A second time for the same file changes nothing."""
-    kept_as = printable(file.aside_name)
-    noted = Q(partner=partner, message_type="", state=InboundState.QUARANTINED, kept_as=kept_as)
-    if InboundMessage.objects.filter(noted).exists():
-        return
+@transaction.atomic
+def note_unread(partner: str, file: ReceivedFile) -> int | None:
+    """Set down in quarantine a file that is put aside unread, and answer REJECTED, or its sender would send it for ever.
+
+    The same file again counts as a repeat; returns its row then.
+    """
     now = timezone.now()
-    InboundMessage.objects.create(
+    kept_as = printable(file.aside_name)
+    noted = InboundMessage.objects.filter(partner=partner, message_type="", state=InboundState.QUARANTINED, kept_as=kept_as)
+    if (known := noted.values_list("pk", flat=True).first()) is not None:
+        noted.filter(pk=known).update(repeats=F("repeats") + 1, last_seen_at=now)
+        return known
+    row = InboundMessage(
         partner=partner,
         file_name=printable(file.name)[:255],
         content=b"",
@@ -140,7 +165,13 @@ def note_unread(partner: str, file: ReceivedFile) -> None:
         reason_code=file.reason_code,
         reason_text=file.reason,
     )
+    named = type_and_id(file.name)
+    refusal = Answer(row, named[1] if named else None, REJECTED, file.reason_code, file.reason)
+    if wants_answer(refusal):
+        answer([refusal])
+    row.save(force_insert=True)
     log.warning("relay_quarantined", partner=partner, file=printable(file.name), code=file.reason_code, reason=file.reason)
+    return None
 
 
 def _lane(partner: str) -> str:

@@ -23,6 +23,10 @@ CODES = {
     "SCHEMA",
     "WRONG_SENDER",
     "WRONG_RECEIVER",
+    "WRONG_PARTNER",
+    "NO_ORIGINAL",
+    "WRONG_ORIGINAL",
+    "UNREADABLE_ROW",
     "CONTRADICTION",
     "ID_REUSED",
     "TOO_LARGE",
@@ -142,6 +146,10 @@ def test_message_of_one_type_does_not_pass_as_another() -> None:
         (b"<message_type>SGW102", b"<message_type>sgw102"),
         (b"<sender_id>customs", b"<sender_id>../customs"),
         (b"+00:00</send_time>", b"</send_time>"),
+        (b"<send_time>2026", b"<send_time>1899"),
+        (b"<send_time>2026", b"<send_time>3000"),
+        (b"<send_time>2026", b"<send_time>-2026"),
+        (b"T08:30:00+00:00</send_time>", b"T24:00:00+00:00</send_time>"),
         (b"</DataInfo>", b"</DataInfo><DataInfo/>"),
         (b"<EnvelopInfo>", b"<EnvelopInfo><note/>"),
     ],
@@ -170,10 +178,16 @@ def test_readme_lists_every_schema_and_every_code() -> None:
     assert set(re.findall(r"^\| `([A-Z_0-9]+)` \|", table, re.MULTILINE)) == CODES
 
 
+def test_operators_page_lists_every_code() -> None:
+    text = (settings.BASE_DIR / "docs/operations/relay.md").read_text(encoding="utf-8")
+    table = text.split("## Codes")[1].split("\n## ")[0]
+    assert set(re.findall(r"`([A-Z_]{5,})`", table)) - {"REJECTED", "STORED", "RETRY", "UNKNOWN_FILING"} == CODES
+
+
 def test_program_uses_no_code_that_the_readme_does_not_list() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (settings.BASE_DIR / "relay").rglob("*.py")]
     used = set(re.findall(r'(?:UnreadableMessageError|problem|MessageRefused)\(\s*"([A-Z_]+)"', "\n".join(sources)))
-    used |= set(re.findall(r'"(TOO_LARGE|NOT_A_FILE|HANDLER_FAILED|FAIL_BOX|ID_REUSED)"', "\n".join(sources)))
+    used |= set(re.findall(r'"(TOO_LARGE|NOT_A_FILE|HANDLER_FAILED|UNREADABLE_ROW|FAIL_BOX|ID_REUSED)"', "\n".join(sources)))
     assert used <= CODES
     assert {"SCHEMA", "ID_REUSED", "TOO_LARGE", "FAIL_BOX"} <= used
 

@@ -82,7 +82,7 @@ def boxes(settings: Any, tmp_path: Path) -> Boxes:
 def application(monkeypatch: pytest.MonkeyPatch) -> Application:
     """Stands in for smartgate in the registry."""
     app = Application()
-    monkeypatch.setattr(registry, "_inbound", {"SGW102": app.handle})
+    monkeypatch.setattr(registry, "_inbound", {"SGW102": registry.InboundRoute(app.handle, "customs")})
     monkeypatch.setattr(registry, "_outbound", {"SGW101": registry.OutboundHooks(app.on_delivered, app.on_refused)})
     return app
 

@@ -38,7 +38,7 @@ def come_in(boxes: Boxes, *contents: bytes) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, handler: Callable[[Incoming], str | None]) -> None:
-    monkeypatch.setattr(registry, "_inbound", {"SGW102": handler})
+    monkeypatch.setattr(registry, "_inbound", {"SGW102": registry.InboundRoute(handler, "customs")})
 
 
 # -- delivery -------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_claims_stand_on_partial_indexes() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         for statement in (dispatching._CLAIM, handling._CLAIM):
-            cursor.execute(f"EXPLAIN {statement}", {"token": None, "lease": 60, "partner": "customs", "limit": 100})
+            cursor.execute(f"EXPLAIN {statement}", {"token": None, "lease": 60, "partner": "customs", "limit": 100, "bytes": 1000})
             plan = "\n".join(row[0] for row in cursor.fetchall())
             assert "Seq Scan" not in plan, plan
             assert re.search(r"relay_(out|in)_(due|order|ready)", plan), plan
@@ -144,10 +144,12 @@ def test_types_are_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def two(_message: registry.Incoming) -> None:
         return None
 
-    registry.register_inbound("INS101", one)
-    registry.register_inbound("INS101", one)
+    registry.register_inbound("INS101", one, partner="ccpit")
+    registry.register_inbound("INS101", one, partner="ccpit")
     with pytest.raises(ImproperlyConfigured):
-        registry.register_inbound("INS101", two)
+        registry.register_inbound("INS101", two, partner="ccpit")
+    with pytest.raises(ImproperlyConfigured):
+        registry.register_inbound("INS101", one, partner="customs")
     registry.register_outbound("INS201")
     with pytest.raises(ImproperlyConfigured):
         registry.register_outbound("INS201", on_delivered=lambda _ref, _at: None)
