@@ -31,8 +31,14 @@ class OpenedPage:
 
 
 def page_key(path: str) -> str:
-    """The path without its query: one list is one page of the strip, whatever it is filtered by."""
-    return urlsplit(path).path
+    """The path without its query: one list is one page of the strip, whatever it is filtered by.
+
+    What a browser sends and is no address is its own key, which no page has.
+    """
+    try:
+        return urlsplit(path).path
+    except ValueError:
+        return path
 
 
 def opened_pages(request: HttpRequest) -> list[OpenedPage]:

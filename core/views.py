@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.functional import Promise
 
+from core.http import to_login, wants_part
 from core.shell import open_page
 
 
@@ -17,6 +17,7 @@ class WorkPageMixin:
 
     A class gives `title` (Chinese, translatable) and `right` (a name from `accounts.rights.Right`). Visitors are sent to the
     login page and come back; a user without the right gets 403.
+    The script is sent there, too, when the session ended: the login page must not be put into a part of the page it works on.
     """
 
     title: str | Promise = ""
@@ -30,11 +31,13 @@ class WorkPageMixin:
         return str(self.title)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
-        if not request.user.has_right(self.right):
+            response = to_login(request)
+        elif not request.user.has_right(self.right):
             raise PermissionDenied
-        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        else:
+            response = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
         # Going back after a save or a logout must not show what the browser kept.
         patch_cache_control(response, no_store=True, private=True)
         return response
@@ -42,7 +45,6 @@ class WorkPageMixin:
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
         context["page_title"] = self.page_title()
-        htmx = getattr(self.request, "htmx", None)
-        if self.keeps_place and self.request.method == "GET" and not htmx:
+        if self.keeps_place and self.request.method == "GET" and not wants_part(self.request):
             open_page(self.request, self.page_title(), self.request.get_full_path())
         return context

@@ -4,10 +4,10 @@ posts the same forms in the background."""
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.urls import path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from core import shell
+from core.http import safe_next
 from portal.shell import MENU_COOKIE, MENU_STATES, THEME_COOKIE, THEMES
 
 YEAR_SECONDS = 365 * 24 * 3600
@@ -22,7 +22,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
     chosen = [(THEME_COOKIE, request.POST.get("theme"), THEMES), (MENU_COOKIE, request.POST.get("menu"), MENU_STATES)]
     if any(value is not None and value not in allowed for _, value, allowed in chosen):
         return HttpResponseBadRequest()
-    response = HttpResponse(status=204) if "in_background" in request.POST else HttpResponseRedirect(_next(request))
+    response = HttpResponse(status=204) if "in_background" in request.POST else HttpResponseRedirect(safe_next(request, reverse("home")))
     for cookie, value, _ in chosen:
         if value is not None:
             response.set_cookie(cookie, value, max_age=YEAR_SECONDS, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax")
@@ -35,8 +35,8 @@ def close_pages(request: HttpRequest) -> HttpResponse:
 
     Whoever stood on a closed page lands on the one beside it, or on the home page when none is left.
     """
-    here = _next(request)
     home = reverse("home")
+    here = safe_next(request, home)
     if "close_all" in request.POST:
         shell.close_all(request)
         return HttpResponseRedirect(home)
@@ -49,14 +49,6 @@ def close_pages(request: HttpRequest) -> HttpResponse:
     if shell.page_key(closed) == shell.page_key(here):
         here = beside or home
     return HttpResponseRedirect(here)
-
-
-def _next(request: HttpRequest) -> str:
-    """Where the form was sent from; never a foreign host."""
-    target = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return target
-    return reverse("home")
 
 
 urlpatterns = [

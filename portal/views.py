@@ -12,6 +12,11 @@ class HomeView(TemplateView):
     template_name = "home.html"
 
 
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400: more fields than one form has, or a request that no page of the portal makes."""
+    return render(request, "400.html", status=400)
+
+
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403: logged in, but without the right."""
     return render(request, "403.html", status=403)

@@ -20,6 +20,8 @@ from core.forms.form import EntryForm, as_text, display
 
 EDITOR: Final = "line"
 LIST: Final = "lines"
+#: A request with more lines than this is nobody's typing; fewer are drawn again, however many of them are too many.
+MOST_SENT: Final = 1000
 
 Texts = dict[str, str]
 
@@ -35,6 +37,8 @@ class Lines:
         self.limit = limit
         self.index: int | None = None
         self.focus_on = ""
+        #: Whether the list came as a page sends it, none of its lines missing.
+        self.is_whole = True
         #: Errors of lines in the list, by index; filled by `clean`.
         self.errors: dict[int, EntryForm] = {}
         self._blank = {name: "" if value is None else str(value) for name, value in blank.items()}
@@ -43,18 +47,20 @@ class Lines:
 
     @classmethod
     def from_post(cls, form_class: type[EntryForm], header: EntryForm, data: QueryDict, blank: Mapping[str, Any], limit: int) -> "Lines":
-        """The state that the browser sent. A count or index that makes no sense counts as none.
+        """The state that the browser sent. An index that makes no sense counts as none.
 
-        Raises BadRequest for more lines than the limit: the page does not let one enter them.
+        A count that is missing or does not fit the lines that came is no empty list: what came is kept, and `problem` says so.
+        Raises BadRequest for a list that no page could have sent.
         """
-        count = _number(data.get(f"{LIST}-count")) or 0
-        if count > limit:
-            raise BadRequest(f"{count} lines sent, {limit} allowed")
         fields = form_class.base_fields
-        rows = [raw_texts(fields, data, f"{LIST}-{number}-") for number in range(count)]
+        numbers = _line_numbers(data)
+        if len(numbers) > MOST_SENT:
+            raise BadRequest(f"{len(numbers)} lines sent")
+        rows = [raw_texts(fields, data, f"{LIST}-{number}-") for number in numbers]
         lines = cls(form_class, header, rows, blank, limit)
-        index = _number(data.get(f"{EDITOR}-index"))
-        lines.index = index if index is not None and index < count else None
+        lines.is_whole = small_number(data.get(f"{LIST}-count")) == len(rows) and numbers == list(range(len(rows)))
+        index = small_number(data.get(f"{EDITOR}-index"))
+        lines.index = index if index is not None and index < len(rows) else None
         lines._typed = raw_texts(fields, data, f"{EDITOR}-")
         return lines
 
@@ -63,6 +69,18 @@ class Lines:
         """Names and labels of the fields of a line."""
         form = self.form_class()
         return [(name, str(form[name].label)) for name in form.fields]
+
+    @property
+    def problem(self) -> str:
+        """Why the list can be neither saved nor changed, for the user; "" when it is whole and not too long."""
+        if not self.is_whole:
+            return _("没有收到完整的表体信息，内容没有保存。请核对表体列表后再操作一次。")
+        if len(self.rows) > self.limit:
+            return _("表体信息不能超过 %(limit)d 条，现有 %(count)d 条。请先删除多余的行。") % {
+                "limit": self.limit,
+                "count": len(self.rows),
+            }
+        return ""
 
     @property
     def editor(self) -> EntryForm:
@@ -169,5 +187,12 @@ def raw_texts(fields: Mapping[str, Field], data: Mapping[str, Any], prefix: str 
     return texts
 
 
-def _number(text: str | None) -> int | None:
+def _line_numbers(data: QueryDict) -> list[int]:
+    """Numbers of the lines that came, in order."""
+    sent = (name.removeprefix(f"{LIST}-").split("-", 1)[0] for name in data if name.startswith(f"{LIST}-"))
+    return sorted({number for text in sent if (number := small_number(text)) is not None})
+
+
+def small_number(text: str | None) -> int | None:
+    """A number that a page sends for a line: none of its own pages sends more than five ASCII digits."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None

@@ -14,7 +14,7 @@ from django.views.generic import TemplateView
 
 from core import shell
 from core.forms.form import EntryForm
-from core.forms.lines import EDITOR, Lines, raw_texts
+from core.forms.lines import EDITOR, Lines, raw_texts, small_number
 
 #: Key under which a hook's ValidationError names a field of a line: `lines.<index from 0>.<field>`.
 LINE_KEY = "lines."
@@ -50,7 +50,7 @@ class EntryPage(TemplateView):
     line_form_class: type[EntryForm] | None = None
     header_title: str | Promise = gettext_lazy("表头信息")
     lines_title: str | Promise = gettext_lazy("表体信息")
-    #: More lines than this are refused; it bounds what one request can ask of the server.
+    #: More lines than this are not taken; it bounds what one request can ask of the server.
     max_lines = 200
     #: A filing with fewer lines can be saved, but not declared.
     min_lines_to_declare = 1
@@ -73,6 +73,10 @@ class EntryPage(TemplateView):
     def initial_line(self) -> Mapping[str, Any]:
         """What a new line starts with."""
         return {}
+
+    def refuse_post(self, action: str) -> HttpResponse | None:
+        """Asked before anything else of every POST: an answer for an `action` that cannot be now, else None."""
+        return None
 
     def save(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """暂存: store and answer with a redirect. A ValidationError shows on the page; a key may be a field of the header,
@@ -113,17 +117,26 @@ class EntryPage(TemplateView):
         if self.readonly:
             return HttpResponseNotAllowed(["GET"])
         action, _colon, argument = request.POST.get("action", "enter").partition(":")
+        refusal = self.refuse_post(action)
+        if refusal is not None:
+            return refusal
         header = self.form_class(request.POST, initial=self.initial())
         lines = self._sent_lines(header)
+        if lines and lines.problem:
+            return self._refuse_list(action, header, lines)
         if action in ("save", "declare", "declare_confirmed"):
             return self._submit(action, header, lines)
         notice = self._edit_lines(action, argument, lines) if lines else ""
-        # Not the time to speak of the header: it is shown as typed, unchecked.
-        typed = self.form_class(initial={**raw_texts(header.fields, request.POST), **self._system_values(header)})
         problems = list(self._editor_problems(lines)) if lines else []
-        return self._page(typed, lines, problems=problems, notice=notice, is_sent=True, focus_summary=False)
+        return self._page(self._as_typed(header), lines, problems=problems, notice=notice, is_sent=True, focus_summary=False)
 
     # -- Steps ------------------------------------------------------------------------------------
+
+    def _refuse_list(self, action: str, header: EntryForm, lines: Lines) -> HttpResponse:
+        """Show a list that nothing may be done with; lines can be deleted from one that is too long."""
+        notice = self._edit_lines(action, "", lines) if action == "line_delete" and lines.is_whole else ""
+        problems = [Problem("", lines.problem, "entry-lines")] if lines.problem else []
+        return self._page(self._as_typed(header), lines, problems=problems, notice=notice, is_sent=True)
 
     def _edit_lines(self, action: str, argument: str, lines: Lines) -> str:
         """Carry out one button of the body; gives a notice for the user, or ""."""
@@ -132,10 +145,10 @@ class EntryPage(TemplateView):
             return ""
         if action in ("line_new", "line_discard"):
             lines.clear_editor()
-        elif action == "line_edit" and argument.isdecimal():
-            lines.edit(int(argument))
+        elif action == "line_edit" and (index := small_number(argument)) is not None:
+            lines.edit(index)
         elif action == "line_delete":
-            ticked = {int(number) for number in self.request.POST.getlist("tick") if number.isdecimal()}
+            ticked = {number for text in self.request.POST.getlist("tick") if (number := small_number(text)) is not None}
             if not ticked:
                 return _("请先在列表中勾选要删除的行。")
             lines.delete(ticked)
@@ -186,12 +199,21 @@ class EntryPage(TemplateView):
             {name: "" if line.get(name) is None else str(field.prepare_value(line[name])) for name, field in names.items()}
             for line in self.initial_lines()
         ]
-        return Lines(self.line_form_class, header, rows, self.initial_line(), max(self.max_lines, len(rows)))
+        return Lines(self.line_form_class, header, rows, self.initial_line(), self._line_limit(len(rows)))
 
     def _sent_lines(self, header: EntryForm) -> Lines | None:
         if self.line_form_class is None:
             return None
-        return Lines.from_post(self.line_form_class, header, self.request.POST, self.initial_line(), self.max_lines)
+        limit = self._line_limit(len(list(self.initial_lines())))
+        return Lines.from_post(self.line_form_class, header, self.request.POST, self.initial_line(), limit)
+
+    def _line_limit(self, stored: int) -> int:
+        """What is stored can be changed and saved again, even if it has more lines than the page would take today."""
+        return max(self.max_lines, stored)
+
+    def _as_typed(self, header: EntryForm) -> EntryForm:
+        """The header as it was typed, unchecked: a step of the body is not the time to speak of it."""
+        return self.form_class(initial={**raw_texts(header.fields, self.request.POST), **self._system_values(header)})
 
     def _system_values(self, header: EntryForm) -> dict[str, Any]:
         initial = self.initial()

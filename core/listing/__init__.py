@@ -41,10 +41,10 @@ an index (scope…, column, id); every condition that leaves few rows of many ha
 
 The whole state stands in the URL: the conditions by their names, `sort`, `size`, `columns`, and one of `after`, `before`, `from`
 with a cursor; `export=xlsx|csv` hands the page out as a file. An htmx request gets the table's part of the same page.
-`return_url(request, default)` brings a posted row action back to the list as it stood.
+`core.http.safe_next(request, default)` brings a posted row action back to the list as it stood.
 """
 
-from core.listing.actions import RowAction, return_url
+from core.listing.actions import RowAction
 from core.listing.filters import CodeFilter, DayRangeFilter, QueryFilterSet, TextFilter
 from core.listing.tables import CodeColumn, DayColumn, MomentColumn, NumberColumn, QueryTable, StateColumn, TextColumn
 from core.listing.views import QueryPageView
@@ -63,5 +63,4 @@ __all__ = [
     "StateColumn",
     "TextColumn",
     "TextFilter",
-    "return_url",
 ]

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -42,7 +40,7 @@ class RowAction:
 
 
 def hidden_fields(csrf_token: str, return_path: str) -> SafeString:
-    """What every posted action of a page sends along: the token, and as `next` the way back (`return_url`)."""
+    """What every posted action of a page sends along: the token, and as `next` the way back (`core.http.safe_next`)."""
     return format_html(
         '<input type="hidden" name="csrfmiddlewaretoken" value="{}"><input type="hidden" name="next" value="{}">', csrf_token, return_path
     )
@@ -74,14 +72,3 @@ def _drawn(action: RowAction, hidden: SafeString) -> SafeString:
         action.question,
         _("确定"),
     )
-
-
-def return_url(request: HttpRequest, default: str) -> str:
-    """Where a posted row action goes back to: the query page as it stood, sent along as `next`; else `default`.
-
-    An address of another host is never followed.
-    """
-    wanted = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        return wanted
-    return default

@@ -14,9 +14,8 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.views.generic import TemplateView
-from django_htmx.http import HttpResponseClientRedirect
-from django_htmx.middleware import HtmxDetails
 
+from core.http import wants_part
 from core.listing import columns, state
 from core.listing.actions import RowAction, drawn, hidden_fields
 from core.listing.counting import CappedCount, capped_count
@@ -93,9 +92,6 @@ class QueryPageView(WorkPageMixin, TemplateView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)
-        if self._wants_part(request) and isinstance(response, HttpResponseRedirect):
-            # The login page must not be put where the table was.
-            response = HttpResponseClientRedirect(response.url)
         patch_vary_headers(response, ["HX-Request"])
         return response
 
@@ -105,7 +101,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
             self.table.show_only(self.shown_names)
             headings = [str(column.header) for column in self.table.shown]
             return download(self.page_title(), kind, headings, self.table.values())
-        if not self._wants_part(request):
+        if not wants_part(request):
             return super().get(request, *args, **kwargs)
         response = self.response_class(request, [self.partial_template_name], self.get_context_data(**kwargs))
         response["HX-Push-Url"] = request.path + self.links.here
@@ -117,11 +113,6 @@ class QueryPageView(WorkPageMixin, TemplateView):
         columns.remember(request.user, self.page, chosen)
         at = (self.state.reach, self.state.cursor) if self.state.reach else None
         return HttpResponseRedirect(request.path + self.links.url(columns=chosen, at=at))
-
-    @staticmethod
-    def _wants_part(request: HttpRequest) -> bool:
-        htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
-        return bool(htmx) and not htmx.history_restore_request
 
     # -- The state and what follows from it ---------------------------------------------------
 
@@ -206,7 +197,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
             is_filtered=is_filtered,
             # Open on arrival and while it says something; out of the way while one pages through everything.
             is_search_open=is_filtered or self.state.reach is None,
-            form_is_refreshed=self._wants_part(self.request) and self.request.htmx.trigger == FORM_ID,  # type: ignore[attr-defined]
+            form_is_refreshed=wants_part(self.request) and self.request.htmx.trigger == FORM_ID,  # type: ignore[attr-defined]
             caption=self.page_title(),
             headings=self._headings(),
             lines=self._lines(has_actions=has_actions),

@@ -98,6 +98,13 @@ def test_whoever_closes_the_page_he_stands_on_lands_beside_it(operator_client: C
     assert operator_client.get("/opened-pages/").status_code == 405
 
 
+@pytest.mark.parametrize("what", ["close", "close_others", "next"])
+def test_what_is_no_address_closes_nothing(operator_client: Client, what: str) -> None:
+    page(operator_client)
+    assert operator_client.post("/opened-pages/", {"close": "/nothing/", "next": "/entry/", what: "//["}).status_code == 302
+    assert strip(page(operator_client)) == ["/entry/"]
+
+
 def test_the_browser_is_told_once_that_a_draft_is_stored() -> None:
     request = request_with_pages()
     shell.draft_saved(request, "/entry/?x=1")

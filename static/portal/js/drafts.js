@@ -9,8 +9,12 @@ const keyOf = (path) => `${PREFIX}${user}:${path}`;
 const here = location.pathname;
 const entryForm = () => document.querySelector("form[data-entry]");
 
-// What the page held when it came; null when it came back from the server with something not saved.
+// What the page held when it came; null when it came back from the server with something not saved. While it is undefined the
+// draft is let alone.
 let before;
+// Whether the page came with a body. If that is gone without the page, what is left is not what was typed.
+const hadLines = document.querySelector("#entry-lines") !== null;
+const isWhole = () => entryForm() && (!hadLines || document.querySelector("#entry-lines"));
 // Set once the draft of this page is given up: the page is about to go, and must not keep it again.
 let givenUp = false;
 let timer;
@@ -25,11 +29,11 @@ function contents() {
   return JSON.stringify(kept);
 }
 
-const isDirty = () => before !== undefined && !givenUp && contents() !== before;
+const isDirty = () => before !== undefined && !givenUp && isWhole() && contents() !== before;
 
 function keep() {
   clearTimeout(timer);
-  if (before === undefined || givenUp) return;
+  if (before === undefined || givenUp || !isWhole()) return;
   const now = contents();
   if (now === before) sessionStorage.removeItem(keyOf(here));
   else sessionStorage.setItem(keyOf(here), now);
@@ -78,7 +82,12 @@ async function restore(draft) {
   const values = new FormData();
   for (const [name, value] of JSON.parse(draft)) values.append(name, value);
   values.append("action", "restore");
+  const asItCame = before;
+  before = undefined;
   await window.htmx.ajax("POST", location.href, { target: "#entry-form", select: "#entry-form", swap: "outerHTML settle:0ms", values });
+  // A draft that could not be drawn waits for the next visit.
+  if (!entryForm()?.hasAttribute("data-sent")) return;
+  before = asItCame;
   sayRestored();
 }
 
@@ -107,6 +116,10 @@ if (user && entryForm()) {
   }
   window.addEventListener("pagehide", keep);
   window.addEventListener("submit", stayInside);
+  // The session has ended, or the filing moved on: the answer leads to another page of the portal.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (event.detail.xhr.getResponseHeader("HX-Redirect")) stayInside(event);
+  });
   window.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     if (!link || link.target || link.origin !== location.origin) return;

@@ -13,5 +13,16 @@ document.addEventListener("click", (event) => {
 const busy = (isBusy) => document.querySelector("#entry-lines")?.setAttribute("aria-busy", String(isBusy));
 document.addEventListener("htmx:beforeRequest", () => busy(true));
 document.addEventListener("htmx:afterRequest", () => busy(false));
-document.addEventListener("htmx:sendError", () => window.alert(document.body.dataset.textOffline));
-document.addEventListener("htmx:responseError", () => window.alert(document.body.dataset.textServerError));
+
+// What a page asks for by itself is asked for again soon; nobody waits for it.
+const tell = (event, text) => event.detail.elt.closest?.("[data-background]") || window.alert(document.body.dataset[text]);
+document.addEventListener("htmx:sendError", (event) => tell(event, "textOffline"));
+document.addEventListener("htmx:responseError", (event) => tell(event, "textServerError"));
+
+// An answer without a body (some other page) takes the place of no body: what was typed would be gone with it.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, serverResponse, shouldSwap } = event.detail;
+  if (!shouldSwap || !target.matches("#entry-lines, #entry-form") || serverResponse.includes('id="entry-lines"')) return;
+  event.detail.shouldSwap = false;
+  tell(event, "textServerError");
+});

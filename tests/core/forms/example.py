@@ -17,7 +17,9 @@ from core.forms.fields import CodeField, NumberField, SystemField
 from core.forms.form import EntryForm
 from core.forms.page import EntryPage
 from core.forms.rules import Rule
+from core.http import leave_page
 from core.shell import open_page
+from core.views import WorkPageMixin
 
 
 class Transport(TextChoices):
@@ -149,6 +151,27 @@ class ExamplePage(EntryPage):
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         SAVED.append(("declare", header, lines))
         return HttpResponseRedirect("/saved/")
+
+
+class WorkPage(WorkPageMixin, ExamplePage):
+    """The same page behind the login."""
+
+    title = "散杂货新增"
+    right = "smartgate.edit"
+
+
+class LongPage(ExamplePage):
+    """A stored filing that has more lines than the page takes by now."""
+
+    def initial_lines(self) -> list[dict[str, Any]]:
+        return [{"object_type": "C", "object_id": f"CSQU{number}"} for number in range(6)]
+
+
+class MovedOnPage(ExamplePage):
+    """A filing that can no longer be changed, whatever is sent."""
+
+    def refuse_post(self, action: str) -> HttpResponse | None:
+        return leave_page(self.request, f"/saved/?refused={action}")
 
 
 class StoredPage(ExamplePage):

@@ -176,12 +176,80 @@ def test_a_kept_draft_is_drawn_as_it_was_and_unchecked(operator_client: Client) 
 def test_too_many_lines_are_refused(operator_client: Client) -> None:
     four = [{**SEA, "object_id": str(number)} for number in range(4)]
     assert "表体信息不能超过 4 条。" in post(operator_client, sent(*four, editor=SEA, action="line_save"))
-    assert operator_client.post("/entry/", sent(**{"lines-count": "5"})).status_code == 400
+
+
+def test_a_list_that_is_too_long_is_kept_and_can_be_shortened(operator_client: Client) -> None:
+    six = [{**SEA, "object_id": str(number)} for number in range(6)]
+    for action in ("save", "declare_confirmed", "line_save", "enter", "restore"):
+        page = post(operator_client, sent(*six, action=action, remark="半途"))
+        assert problems(page) == [("entry-lines", "表体信息不能超过 4 条，现有 6 条。请先删除多余的行。")]
+        assert (listed(page), typed(page, "remark")) == (list("012345"), "半途")
+    page = post(operator_client, sent(*six, action="line_delete", tick=["0"]))
+    assert problems(page) == [("entry-lines", "表体信息不能超过 4 条，现有 5 条。请先删除多余的行。")]
+    page = post(operator_client, sent(*six, action="line_delete", tick=["0", "5"]))
+    assert (problems(page), listed(page)) == ([], list("1234"))
+    assert SAVED == []
+
+
+@pytest.mark.parametrize("count", [None, "", "x", "２", "-1", "1", "3", "100000", "9" * 5000])
+@pytest.mark.parametrize("action", ["save", "declare_confirmed", "line_delete", "enter"])
+def test_a_list_that_did_not_come_whole_is_never_stored(operator_client: Client, action: str, count: str | None) -> None:
+    data = sent({**SEA, "object_id": "A"}, {**SEA, "object_id": "B"}, editor={"object_id": "MINE"}, action=action, tick="0", remark="半途")
+    del data["lines-count"]
+    page = post(operator_client, data if count is None else {**data, "lines-count": count})
+    assert problems(page) == [("entry-lines", "没有收到完整的表体信息，内容没有保存。请核对表体列表后再操作一次。")]
+    assert (listed(page), typed(page, "line-object_id"), typed(page, "remark")) == (["A", "B"], "MINE", "半途")
+    assert typed(page, "lines-count") == "2"
+    assert SAVED == []
+
+
+def test_a_list_with_a_gap_did_not_come_whole(operator_client: Client) -> None:
+    data = {name.replace("lines-0-", "lines-7-"): value for name, value in sent(SEA, action="save").items()}
+    assert "没有收到完整的表体信息" in post(operator_client, data)
+    assert SAVED == []
+
+
+def test_what_is_stored_can_be_saved_again_though_it_is_longer_than_the_page_takes(operator_client: Client) -> None:
+    assert 'name="lines-count" value="6"' in operator_client.get("/long/").content.decode()
+    six = [{**SEA, "object_id": str(number)} for number in range(6)]
+    assert operator_client.post("/long/", sent(*six, action="save")).status_code == 302
+    assert len(SAVED[0][2]) == 6
+    assert "表体信息不能超过 6 条。" in operator_client.post("/long/", sent(*six, editor=SEA, action="line_save")).content.decode()
+
+
+def test_what_no_page_sends_is_a_bad_request_in_the_portals_words(operator_client: Client) -> None:
+    many = {f"lines-{number}-remark": "x" for number in range(1001)}
+    for data in ({**sent(action="save"), **many}, {f"x{number}": "1" for number in range(20_001)}):
+        response = operator_client.post("/entry/", data)
+        assert response.status_code == 400
+        assert "本次操作没有完成，内容没有保存" in response.content.decode()
+    assert SAVED == []
+
+
+@pytest.mark.parametrize("action", ["save", "declare", "declare_confirmed", "line_save", "line_edit:0", "enter", "restore"])
+def test_an_application_can_refuse_before_anything_is_looked_at(operator_client: Client, action: str) -> None:
+    # Wrong as it is, it is not checked; the script is told to leave the page.
+    wrong = {"action": action, "customs_code": "9999"}
+    target = f"/saved/?refused={action.partition(':')[0]}"
+    assert operator_client.post("/moved-on/", wrong).url == target
+    assert operator_client.post("/moved-on/", wrong, headers={"HX-Request": "true"})["HX-Redirect"] == target
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_the_script_of_an_ended_session_leaves_for_the_login_and_comes_back(client: Client, method: str) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/work/?a=1"}
+    response = getattr(client, method)("/work/", headers=headers)
+    assert (response["HX-Redirect"], response.content) == ("/accounts/login/?next=/work/%3Fa%3D1", b"")
+    assert client.post("/work/").url == "/accounts/login/?next=/work/"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lines-count", "-1"), ("lines-count", "x"), ("line-index", "99"), ("action", "line_edit:77"), ("action", "x"), ("tick", "x")],
+    [
+        *[("line-index", "99"), ("line-index", "9" * 5000), ("action", "x"), ("tick", "x"), ("tick", "９"), ("tick", "9" * 5000)],
+        *[("action", f"line_edit:{number}") for number in ("77", "x", "７", "9" * 5000)],
+    ],
+    ids=lambda text: text[:15],
 )
 def test_junk_from_a_browser_does_no_harm(operator_client: Client, name: str, value: str) -> None:
     page = post(operator_client, sent(**{"action": "line_delete", name: value}))

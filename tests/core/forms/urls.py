@@ -2,14 +2,17 @@
 
 from django.urls import include, path
 
-from portal.urls import handler403, handler404, handler500
+from portal.urls import handler400, handler403, handler404, handler500
 from portal.urls import urlpatterns as portal_urls
-from tests.core.forms.example import ExamplePage, SavedPage, StoredPage, lookup
+from tests.core.forms.example import ExamplePage, LongPage, MovedOnPage, SavedPage, StoredPage, WorkPage, lookup
 
-__all__ = ["handler403", "handler404", "handler500", "urlpatterns"]
+__all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]
 
 urlpatterns = [
     path("entry/", ExamplePage.as_view()),
+    path("work/", WorkPage.as_view()),
+    path("long/", LongPage.as_view()),
+    path("moved-on/", MovedOnPage.as_view()),
     path("stored/", StoredPage.as_view()),
     path("saved/", SavedPage.as_view()),
     path("lookup/", lookup),
