@@ -1,11 +1,12 @@
 """Session rules: a session ends after idle time, after its absolute time, and when its user is closed.
 
-The absolute end is the cookie's and the session row's age (SESSION_COOKIE_AGE, never refreshed); the idle end is kept here.
+Both ends are kept in the session itself: the cookie's age (SESSION_COOKIE_AGE) starts anew with every save of the session.
 A closed user has no session because `PortalBackend.get_user` no longer gives him.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
@@ -43,5 +44,11 @@ class SessionRulesMiddleware:
         if now - seen > settings.SESSION_IDLE_SECONDS or now - started > settings.SESSION_ABSOLUTE_SECONDS:
             logout(request)
             request.session["login_notice"] = _("长时间未操作，为安全起见已退出登录，请重新登录。")
-        elif _SEEN not in session or now - seen >= _SEEN_EVERY_SECONDS:
-            session[_SEEN] = now
+
+    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Note that the user was here. A view with `is_background` is asked for by a page itself: nobody need be there for it."""
+        if not request.user.is_authenticated or getattr(getattr(view, "view_class", None), "is_background", False):
+            return
+        now = int(time.time())
+        if now - request.session.get(_SEEN, 0) >= _SEEN_EVERY_SECONDS:
+            request.session[_SEEN] = now

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.rights import Role, rights_of
+from accounts.rights import ENTERPRISE_ROLES, Role, rights_of
 from core import identifiers
 
 
@@ -85,7 +85,7 @@ class User(AbstractUser):
             models.UniqueConstraint("ic_card_no", condition=~models.Q(ic_card_no=""), name="user_one_card_one_account"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
             models.CheckConstraint(
-                condition=models.Q(enterprise__isnull=False) | ~models.Q(role__in=[Role.ENTERPRISE_ADMINISTRATOR, Role.OPERATOR]),
+                condition=models.Q(enterprise__isnull=False) | ~models.Q(role__in=sorted(ENTERPRISE_ROLES)),
                 name="user_enterprise_role_has_enterprise",
             ),
         ]

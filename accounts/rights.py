@@ -27,7 +27,6 @@ class Right(StrEnum):
     SMARTGATE_VIEW = "smartgate.view"
     SMARTGATE_EDIT = "smartgate.edit"
     SMARTGATE_DECLARE = "smartgate.declare"
-    RELAY_OPERATE = "relay.operate"
 
 
 _EVERYONE = frozenset({Right.REFERENCE_LOOKUP})
@@ -39,7 +38,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.TERMINAL: _EVERYONE,
     Role.CUSTOMS: _EVERYONE,
     Role.CCPIT: _EVERYONE,
-    Role.PLATFORM_STAFF: _EVERYONE | {Right.RELAY_OPERATE},
+    Role.PLATFORM_STAFF: _EVERYONE,
 }
 
 #: Roles whose users belong to an enterprise; the others work for an authority or the platform.

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -26,7 +27,15 @@ SYSTEM = "系统"
 
 def bind_request(request: HttpRequest) -> None:
     """Remember where the current request comes from, for the entries written while it is served."""
-    _origin.set((request.META.get("REMOTE_ADDR", ""), request.headers.get("User-Agent", "")[:300]))
+    _origin.set((client_address(request)[:64], request.headers.get("User-Agent", "")[:300]))
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where a request comes from. Behind our own proxy that is the last entry of X-Forwarded-For, which the proxy wrote; those before
+    it are what the client claims.
+    """
+    forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_TLS_PROXY else ""
+    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 
 def unbind_request() -> None:

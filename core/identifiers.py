@@ -26,8 +26,13 @@ _NEW_ENERGY_PLATE = re.compile(rf"^[{_PROVINCES}][A-HJ-NP-Z](?:[DF][{_PLATE_SERI
 
 
 def normalised(value: str) -> str:
-    """A typed number as it is stored: NFKC (full-width to half-width), upper case, without blanks, dots and middle dots."""
-    return re.sub(r"[\s·•.]", "", unicodedata.normalize("NFKC", value)).upper()
+    """A typed number as it is stored: NFKC (full-width to half-width), upper case, without blanks."""
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", value)).upper()
+
+
+def normalised_plate(value: str) -> str:
+    """A number plate as it is stored: as other numbers, and without the dot that is painted after the second character."""
+    return re.sub(r"[·•.]", "", normalised(value))
 
 
 def validate_credit_code(value: str) -> None:

@@ -3,7 +3,7 @@
 A model that belongs to an enterprise has two managers:
 
     objects  = TenantManager.from_queryset(FilingQuerySet)()    # must be scoped before it is read
-    unscoped = models.Manager.from_queryset(FilingQuerySet)()   # for messages, operators, Django itself
+    unscoped = models.Manager.from_queryset(FilingQuerySet)()   # for messages, operators, Django itself (Meta.base_manager_name)
 
 `Filing.objects.filter(...)` raises ScopeError when it is read, unless somewhere in its chain stands
 `for_user(user)`. Services and message handlers, which act for the system and not for a reader, say so by
@@ -49,8 +49,19 @@ class TenantQuerySet(models.QuerySet[ModelT]):
         return clone
 
     def _check_scope(self) -> None:
-        if self._guarded and not self._scoped:
+        # The rows of a related manager (`filing.lines`) belong to a record that was reached by its own scope.
+        if self._guarded and not self._scoped and "instance" not in self._hints:
             raise ScopeError(f"{self.model.__name__}.objects was read without for_user(); system code writes `unscoped`")
+
+    def _merge_sanity_check(self, other: Any) -> None:
+        super()._merge_sanity_check(other)  # type: ignore[misc]
+        other._check_scope()
+
+    def _combinator_query(self, combinator: str, *other_qs: Any, all: bool = False) -> Self:  # noqa: A002 - Django's name
+        for queryset in (self, *other_qs):
+            queryset._check_scope()
+        combined: Self = super()._combinator_query(combinator, *other_qs, all=all)  # type: ignore[misc]
+        return combined
 
     def _fetch_all(self) -> None:
         self._check_scope()
@@ -96,6 +107,10 @@ def get_for_user(queryset: TenantQuerySet[ModelT], user: Any, **lookup: Any) -> 
     Raises Http404 when no row fits, which looks the same as a row of somebody else.
     """
     try:
-        return queryset.for_user(user).get(**lookup)
-    except (ObjectDoesNotExist, ValueError, TypeError):
+        mine = queryset.for_user(user).filter(**lookup)
+    except (ValueError, TypeError):
+        raise Http404(f"{lookup} names no {queryset.model.__name__}") from None
+    try:
+        return mine.get()
+    except ObjectDoesNotExist:
         raise Http404(f"no {queryset.model.__name__} for {lookup}") from None

@@ -3,9 +3,10 @@
 An application writes its table once, in `states.py`; services, views, templates and tests read it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 
@@ -38,7 +39,7 @@ class StateTable:
     Raises ValueError when two transitions give one state and event different targets.
     """
 
-    def __init__(self, *, initial: str, labels: dict[str, str], transitions: Iterable[Transition]) -> None:
+    def __init__(self, *, initial: str, labels: Mapping[str, str | Promise], transitions: Iterable[Transition]) -> None:
         self.initial = initial
         self.labels = labels
         self._targets: dict[tuple[str, str], str] = {}

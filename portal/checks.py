@@ -4,13 +4,19 @@ Run by every manage.py command, and by `portal.startup` for gunicorn and Celery,
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from portal.environment import UNREADABLE
+
 MODES = ("production", "demo", "test")
+#: As docs/protocol/exchange.xsd has it: the name of a partner is also the name of its directory.
+PARTNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}")
+CHANNELS = ("directory",)
 POSITIVE_NUMBERS = (
     "SESSION_IDLE_SECONDS",
     "SESSION_ABSOLUTE_SECONDS",
@@ -19,6 +25,8 @@ POSITIVE_NUMBERS = (
     "RELAY_BACKOFF_MAX_SECONDS",
     "RELAY_MAX_MESSAGE_BYTES",
     "RELAY_HANDLER_ATTEMPTS",
+    "RELAY_SWEEP_SECONDS",
+    "RELAY_POLL_SECONDS",
 )
 
 
@@ -58,10 +66,16 @@ def check_production(**_kwargs: Any) -> list[CheckMessage]:
 @register("settings")
 def check_database(**_kwargs: Any) -> list[CheckMessage]:
     """PostgreSQL is the only engine the portal speaks to."""
-    engine = settings.DATABASES["default"].get("ENGINE", "")
-    if engine == "django.db.backends.postgresql":
-        return []
-    return [Error(f"DATABASE_URL names {engine or 'no engine'}.", hint="Use postgresql://user:password@host/name.", id="portal.E007")]
+    database = settings.DATABASES["default"]
+    hint = "Use postgresql://user:password@host/name."
+    if database.get("ENGINE", "") != "django.db.backends.postgresql":
+        return [Error(f"DATABASE_URL names {database.get('ENGINE') or 'no engine'}.", hint=hint, id="portal.E007")]
+    errors: list[CheckMessage] = []
+    if not database.get("NAME"):
+        errors.append(Error("DATABASE_URL names no database.", hint=hint, id="portal.E007"))
+    if database["CONN_MAX_AGE"] < 0:
+        errors.append(Error("DATABASE_CONN_MAX_AGE is less than 0.", id="portal.E010"))
+    return errors
 
 
 @register("settings")
@@ -108,3 +122,35 @@ def check_logs(**_kwargs: Any) -> list[CheckMessage]:
     if settings.LOG_LEVEL not in settings.LOG_LEVELS:
         errors.append(Error(f"LOG_LEVEL={settings.LOG_LEVEL!r} is unknown.", hint="Use INFO.", id="portal.E015"))
     return errors
+
+
+@register("settings")
+def check_readable(**_kwargs: Any) -> list[CheckMessage]:
+    """Every value could be read as what it should be (a number, JSON …)."""
+    return [Error(text, hint="See docs/operations/settings.md.", id="portal.E016") for text in UNREADABLE]
+
+
+@register("settings")
+def check_partners(**_kwargs: Any) -> list[CheckMessage]:
+    """The relay's own id and its partners' can stand in an envelope; each partner has a channel that there is; customs is one."""
+    errors: list[CheckMessage] = []
+    if not PARTNER_ID.fullmatch(settings.RELAY_SENDER_ID):
+        errors.append(Error(f"RELAY_SENDER_ID={settings.RELAY_SENDER_ID!r} cannot stand in an envelope.", id="portal.E017"))
+    partners = settings.RELAY_PARTNERS
+    if not isinstance(partners, dict) or "customs" not in partners:
+        hint = 'Use {"customs": {"channel": "directory"}}.'
+        return [*errors, Error("RELAY_PARTNERS is no JSON object with a partner `customs`.", hint=hint, id="portal.E018")]
+    for name, options in partners.items():
+        if not PARTNER_ID.fullmatch(name):
+            errors.append(Error(f"RELAY_PARTNERS: {name!r} is not a partner's id.", id="portal.E018"))
+        if not isinstance(options, dict) or options.get("channel") not in CHANNELS:
+            errors.append(Error(f"RELAY_PARTNERS: {name!r} has no channel out of {', '.join(CHANNELS)}.", id="portal.E018"))
+    return errors
+
+
+@register("settings")
+def check_vendor_files(**_kwargs: Any) -> list[CheckMessage]:
+    """The icons that pages draw are there: without them no page can be shown."""
+    if settings.PORTAL_MODE != "production" or (settings.VENDOR_DIR / "icons").is_dir():
+        return []
+    return [Error(f"{settings.VENDOR_DIR} lacks the pages' icons.", hint="Run `make setup` with this VAR_DIR.", id="portal.E019")]

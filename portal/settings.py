@@ -7,15 +7,16 @@ People may keep theirs in a file `.env` beside manage.py; a variable of the real
 from pathlib import Path
 from typing import Any
 
-import environ
 import structlog
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from kombu import Queue
 
+from portal.environment import Environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Environment()
+Environment.read_env(BASE_DIR / ".env")
 
 # -- What kind of running this is -------------------------------------------------------------
 #: production (the default: whoever forgets to say gets the strict one), demo (`make run`) or test.
@@ -131,9 +132,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout"
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+#: How often the relay looks for what nobody announced, and into the partners' InBox.
+RELAY_SWEEP_SECONDS: float = env.float("RELAY_SWEEP_SECONDS", default=2.0)
+RELAY_POLL_SECONDS: float = env.float("RELAY_POLL_SECONDS", default=0.5)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "relay-sweep": {"task": "relay.sweep", "schedule": env.float("RELAY_SWEEP_SECONDS", default=2.0), "options": {"expires": 10}},
-    "relay-receive": {"task": "relay.receive", "schedule": env.float("RELAY_POLL_SECONDS", default=0.5), "options": {"expires": 5}},
+    "relay-sweep": {"task": "relay.sweep", "schedule": RELAY_SWEEP_SECONDS, "options": {"expires": 10}},
+    "relay-receive": {"task": "relay.receive", "schedule": RELAY_POLL_SECONDS, "options": {"expires": 5}},
 }
 
 # -- Accounts -----------------------------------------------------------------------------------
@@ -211,10 +215,14 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = PORTAL_MODE == "test"
 HTTPS: bool = env.bool("HTTPS", default=PORTAL_MODE == "production")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+#: A proxy of ours ends TLS and says in X-Forwarded-Proto and X-Forwarded-For how and from where the request came.
+BEHIND_TLS_PROXY: bool = env.bool("BEHIND_TLS_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+#: These two bind every other host of the domain, for a year and more: whoever runs the portal says so, not the portal.
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.bool("HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD: bool = env.bool("HSTS_PRELOAD", default=False)
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import ChoicesSource, CodeOption
-from core.identifiers import normalised
+from core.identifiers import normalised, normalised_plate
 from core.listing import CodeFilter, DayRangeFilter, QueryFilterSet, TextFilter
 from core.pinyin import initials
 from smartgate import rules
@@ -18,14 +18,16 @@ class QueryStatuses(ChoicesSource):
 
     @property
     def _options(self) -> dict[str, CodeOption]:
-        return {status.value: CodeOption(status.value, status.query_label, initials(status.query_label)) for status in FilingStatus}
+        return {
+            status.value: CodeOption(status.value, str(status.query_label), initials(str(status.query_label))) for status in FilingStatus
+        }
 
 
 class BindKeyFilter(TextFilter):
     """绑定介质关键信息 as typed, or as numbers are stored: barcodes keep their case, all else is upper case."""
 
     def filter(self, qs: Any, value: str) -> Any:
-        return qs.filter(bind_key_info__in={value, normalised(value)}) if value else qs
+        return qs.filter(bind_key_info__in={value, normalised(value), normalised_plate(value)}) if value else qs
 
 
 class FilingFilter(QueryFilterSet):

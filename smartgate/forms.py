@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from core.codes import ChoicesSource, CodeSource
 from core.forms.fields import CodeField, NumberField, SystemField
 from core.forms.form import EntryForm
-from core.identifiers import normalised
+from core.identifiers import normalised, normalised_plate
 from smartgate.models import (
     BillType,
     BindKeyType,
@@ -78,9 +78,13 @@ class _FilingPartForm(EntryForm):
         """What is wrong with the values, by field."""
         raise NotImplementedError
 
+    def is_plate(self, name: str) -> bool:
+        """Whether the field holds a number plate, as things stand in this form."""
+        raise NotImplementedError
+
     def stored_form(self, name: str, value: str) -> str:
         """A number of the trade as it is kept."""
-        return normalised(value)
+        return normalised_plate(value) if self.is_plate(name) else normalised(value)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -116,10 +120,15 @@ class FilingForm(_FilingPartForm):
     container_weight = _weight(Filing, "container_weight", required=True)
     remark = _text(Filing, "remark", _("选填，最多 1000 个字符；回车转到表体"))
     lock_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    #: Marks one new filing: sent twice (an answer lost on the way, a second click) it still makes one.
+    entry_token = forms.UUIDField(required=False, widget=forms.HiddenInput)
 
     rules = HEADER_RULES
     wide = ("remark",)
     numbers = HEADER_NUMBERS
+
+    def is_plate(self, name: str) -> bool:
+        return bool(self.cleaned_data.get("bind_key_type") == BindKeyType.PLATE)
 
     def stored_form(self, name: str, value: str) -> str:
         # A barcode is read by a scanner exactly as it is printed.
@@ -148,6 +157,9 @@ class FilingLineForm(_FilingPartForm):
 
     rules = LINE_RULES
     numbers = LINE_NUMBERS
+
+    def is_plate(self, name: str) -> bool:
+        return name == "object_id" and bool(self.cleaned_data.get("object_type") == ObjectType.VEHICLE_PLATE)
 
     def problems(self, values: Mapping[str, Any]) -> Mapping[str, list[str]]:
         return line_problems(values)

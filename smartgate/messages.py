@@ -14,12 +14,12 @@ from django.conf import settings
 from lxml import etree
 
 from core.text import decimal_text
+from relay.envelope import element, q, text_of, zoned_time
 from smartgate.models import Filing, FilingLine
 
 FILING = "SGW101"
 RECEIPT = "SGW102"
 CUSTOMS = "customs"
-NAMESPACE = "urn:ln-singlewindow:exchange:1"
 _SUBJECT = "smartgate.filing:"
 
 
@@ -83,10 +83,6 @@ class Receipt:
     note: str
 
 
-def _tag(name: str) -> str:
-    return f"{{{NAMESPACE}}}{name}"
-
-
 def wire_text(value: object) -> str:
     """A field's value as the wire has it: times ISO 8601 in Shanghai time, decimals without exponent and needless zeros."""
     match value:
@@ -104,36 +100,32 @@ def _append(parent: etree._Element, record: object, fields: Sequence[tuple[str, 
     for wire_name, field in fields:
         text = wire_text(getattr(record, field))
         if text:
-            etree.SubElement(parent, _tag(wire_name)).text = text
+            etree.SubElement(parent, q(wire_name)).text = text
 
 
 def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Function) -> etree._Element:
     """The business element of an SGW101 for the filing as it is now; fields without a value are left out."""
-    root = etree.Element(_tag("SmartGateFiling"), nsmap={None: NAMESPACE})  # type: ignore[dict-item]
-    etree.SubElement(root, _tag("Function")).text = function.value
-    etree.SubElement(root, _tag("Version")).text = str(filing.version)
-    _append(etree.SubElement(root, _tag("Head")), filing, HEADER_FIELDS)
-    items = etree.SubElement(root, _tag("List"))
+    root = element("SmartGateFiling")
+    etree.SubElement(root, q("Function")).text = function.value
+    etree.SubElement(root, q("Version")).text = str(filing.version)
+    _append(etree.SubElement(root, q("Head")), filing, HEADER_FIELDS)
+    items = etree.SubElement(root, q("List"))
     for line in lines:
-        _append(etree.SubElement(items, _tag("Item")), line, LINE_FIELDS)
+        _append(etree.SubElement(items, q("Item")), line, LINE_FIELDS)
     return root
 
 
-def parse_receipt(element: etree._Element) -> Receipt:
-    """The contents of an SGW102 that its schema has already accepted."""
-
-    def text(name: str) -> str:
-        return (element.findtext(_tag(name)) or "").strip()
-
+def parse_receipt(business: etree._Element) -> Receipt:
+    """The contents of an SGW102 that its schema has already accepted. Raises ValueError for a time that no calendar has."""
     return Receipt(
-        data_center_no=text("SeqNo"),
-        trip_no=text("SureId"),
-        version=int(text("Version")),
-        receipt_no=text("ReceiptNo"),
-        event=text("Event"),
-        event_time=datetime.fromisoformat(text("EventTime")),
-        code=text("Code"),
-        note=text("Note"),
+        data_center_no=text_of(business, "SeqNo"),
+        trip_no=text_of(business, "SureId"),
+        version=int(text_of(business, "Version")),
+        receipt_no=text_of(business, "ReceiptNo"),
+        event=text_of(business, "Event"),
+        event_time=zoned_time(text_of(business, "EventTime")),
+        code=text_of(business, "Code"),
+        note=text_of(business, "Note"),
     )
 
 

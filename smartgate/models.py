@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Enterprise
@@ -28,9 +29,9 @@ class FilingStatus(models.TextChoices):
     VOIDED = "voided", _("已删单")
 
     @property
-    def query_label(self) -> str:
-        """How the query names the state: 海关入库成功 is 海关审核通过 there (M4 §3.2.1)."""
-        return str(_("海关审核通过")) if self is FilingStatus.STORED else str(self.label)
+    def query_label(self) -> str | Promise:
+        """How the query names the state: 海关入库成功 is 海关审核通过 there (M4 §3.2.1). Translated when it is shown."""
+        return _("海关审核通过") if self is FilingStatus.STORED else self.label
 
 
 #: States in which customs still expects the vehicle: one such filing per vehicle (`domain.md` §3.3).
@@ -155,6 +156,7 @@ class Filing(models.Model):
 
     version = models.PositiveIntegerField(_("申报版本"), default=0)
     message_id = models.UUIDField(_("申报报文编号"), null=True)
+    entry_token = models.UUIDField(_("录入页标记"), null=True)
     declared_at = models.DateTimeField(_("申报时间"), null=True)
     status_at = models.DateTimeField(_("状态时间"))
     deleted_at = models.DateTimeField(_("删除时间"), null=True)
@@ -166,7 +168,7 @@ class Filing(models.Model):
     class Meta:
         verbose_name = _("智能卡口散杂货申报单")
         verbose_name_plural = _("智能卡口散杂货申报单")
-        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
         constraints = [
             # Not `unique=True`, which makes a second index of each for searches with LIKE.
             models.UniqueConstraint(fields=["data_center_no"], name="filing_data_center_no"),
@@ -181,6 +183,7 @@ class Filing(models.Model):
                 | models.Q(version__gte=1, message_id__isnull=False, declared_at__isnull=False),
                 name="filing_sent_has_message",
             ),
+            models.UniqueConstraint(fields=["created_by", "entry_token"], name="filing_once_per_entry"),
             models.UniqueConstraint(
                 fields=["bind_key_type", "bind_key_info"],
                 condition=models.Q(status__in=OPEN_STATUSES, deleted_at__isnull=True),
@@ -214,7 +217,7 @@ class Filing(models.Model):
     @property
     def status_label(self) -> str:
         """The state as the query page names it."""
-        return FilingStatus(self.status).query_label
+        return str(FilingStatus(self.status).query_label)
 
 
 class FilingLine(models.Model):
@@ -244,7 +247,7 @@ class FilingLine(models.Model):
     class Meta:
         verbose_name = _("表体")
         verbose_name_plural = _("表体")
-        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
         ordering = ["filing", "line_no"]
         constraints = [
             models.UniqueConstraint(fields=["filing", "line_no"], name="filing_line_no"),
@@ -281,7 +284,7 @@ class FilingReceipt(models.Model):
     class Meta:
         verbose_name = _("海关回执")
         verbose_name_plural = _("海关回执")
-        default_manager_name = "unscoped"
+        base_manager_name = "unscoped"
         ordering = ["filing", "received_at", "id"]
         constraints = [models.UniqueConstraint(fields=["filing", "receipt_no"], name="filing_receipt_once")]
 

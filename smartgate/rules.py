@@ -102,9 +102,9 @@ def validate_barcode(value: str) -> None:
 
 def validate_document_number(value: str) -> None:
     """转关单号, 提单号, 车辆海关编号: up to 64 letters, digits and the signs that carriers use in them."""
-    if not re.fullmatch(r"[0-9A-Z\-/*_()+]{1,64}", value):
+    if not re.fullmatch(r"[0-9A-Z\-./*_()+]{1,64}", value):
         raise ValidationError(
-            _("绑定对象ID“%(value)s”不正确：只能含字母、数字和 - / * _ ( ) +。"), params={"value": value}, code="document_number"
+            _("绑定对象ID“%(value)s”不正确：只能含字母、数字和 - . / * _ ( ) +。"), params={"value": value}, code="document_number"
         )
 
 

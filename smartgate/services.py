@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from core import audit
 from core.numbering import next_value
+from core.text import has_chinese
 from core.workflow import ActionRefused
 from relay.services import queue_message
 from smartgate import messages, rules, states
@@ -76,6 +77,10 @@ class FilingChanged(ActionRefused):
     """Somebody saved the filing after this user opened it; nothing of either is lost."""
 
 
+class ReceiptNumberReusedError(Exception):
+    """Customs sent two different receipts under one number."""
+
+
 class FilingInvalid(ActionRefused):
     """The filing breaks a rule and cannot be declared; `errors` says which, one text each."""
 
@@ -91,19 +96,31 @@ def save_filing(
     lines: Sequence[LineEntry],
     filing_id: int | None = None,
     lock_version: int | None = None,
+    entry_token: UUID | None = None,
     at: datetime | None = None,
 ) -> Filing:
     """暂存: store a new filing, or the changed contents of one that may be edited (M4 §3.1.2).
 
     A new one gets its numbers, 录入时间 and the state 暂存; an edited one keeps state and numbers. `header` and `lines` must have
-    passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed; `at` is
-    the time of entry of a new filing (now when None).
+    passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed. `entry_token`
+    marks a new filing: sent again by the same user it changes the filing that it made the first time, instead of making another.
+    `at` is the time of entry of a new filing (now when None).
     Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
     FilingChanged when it was saved by somebody else meanwhile.
     """
     if filing_id is None:
-        with transaction.atomic():
-            return _create(actor=actor, header=header, lines=lines, now=at or timezone.now())
+        made = _made_by(actor, entry_token)
+        if made is None:
+            try:
+                with transaction.atomic():
+                    return _create(actor=actor, header=header, lines=lines, entry_token=entry_token, now=at or timezone.now())
+            except IntegrityError as error:
+                if _violated(error) != "filing_once_per_entry":
+                    raise
+                made = _made_by(actor, entry_token)
+        if made is None:
+            raise Filing.DoesNotExist
+        filing_id = made.pk
     known = _of_actor(actor, filing_id)
     with (
         audit.refusals_recorded(action="smartgate.filing.edit", obj=known, actor=actor, enterprise_id=known.enterprise_id),
@@ -115,18 +132,25 @@ def save_filing(
             raise FilingChanged(_("该单据已被其他用户修改。您录入的内容仍保留在本页，请打开最新单据核对后再暂存。"))
         before = snapshot(filing)
         _assign(filing, header)
+        filing.operator = operator_of(actor)
         filing.lock_version += 1
-        filing.save(update_fields=[*HEADER_NAMES, "lock_version"])
+        filing.save(update_fields=[*HEADER_NAMES, "operator", "lock_version"])
         _replace_lines(filing, lines)
         old, new = audit.changes(before, snapshot(filing))
         if new:
-            audit.record(
-                action="smartgate.filing.edit", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=old, after=new
-            )
+            audit.record(action="smartgate.filing.edit", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=old, after=new)
     return filing
 
 
-def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], now: datetime) -> Filing:
+def _made_by(actor: User, entry_token: UUID | None) -> Filing | None:
+    """The filing that this user's entry page has already made, if any."""
+    if entry_token is None:
+        return None
+    filing: Filing | None = Filing.objects.for_user(actor).filter(created_by=actor, entry_token=entry_token).first()
+    return filing
+
+
+def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], entry_token: UUID | None, now: datetime) -> Filing:
     enterprise = actor.enterprise
     if enterprise is None:
         raise ActionRefused(_("当前账号不属于任何企业，不能录入单据。"))
@@ -141,13 +165,19 @@ def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], no
         status_at=now,
         credit_code=enterprise.credit_code,
         organisation_code=enterprise.organisation_code,
-        operator=actor.ic_card_no or actor.username,
+        operator=operator_of(actor),
+        entry_token=entry_token,
     )
     _assign(filing, header)
     filing.save(force_insert=True)
     _replace_lines(filing, lines)
     audit.record(action="smartgate.filing.create", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, after=snapshot(filing))
     return filing
+
+
+def operator_of(actor: User) -> str:
+    """操作人员: the number of the user's bound card, without one his user name (M4 §3.1.1.1)."""
+    return actor.ic_card_no or actor.username
 
 
 def card_part(actor: User) -> str:
@@ -170,7 +200,10 @@ def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = No
         except IntegrityError as error:
             if _violated(error) == "filing_one_open_per_vehicle":
                 raise ActionRefused(
-                    _("介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结、离场或删单后再申报。") % {"key": known.bind_key_info}
+                    _(
+                        "介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结或离场后再申报；该票不是本企业申报的，请与承运车辆的其他委托方核实。"
+                    )
+                    % {"key": known.bind_key_info}
                 ) from None
             raise
 
@@ -182,6 +215,8 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, presented
     if lock_version is not None and filing.lock_version != lock_version:
         raise FilingChanged(_("该单据已被其他用户修改。请核对最新内容后再申报。"))
     _check_card(actor, presented_card_no)
+    _check_not_with_customs(filing)
+    filing.operator = operator_of(actor)
     lines = list(filing.lines.all())
     errors = rules.filing_errors(filing, lines)
     if errors:
@@ -198,7 +233,7 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, presented
     filing.message_id = message.message_id
     filing.declared_at = now
     _move(filing, target, at=now)
-    filing.save(update_fields=["version", "message_id", "declared_at", *_MOVED])
+    filing.save(update_fields=["version", "message_id", "declared_at", "operator", *_MOVED])
     audit.record(
         action="smartgate.filing.declare",
         obj=filing,
@@ -222,10 +257,19 @@ def _check_card(actor: User, presented_card_no: str | None) -> None:
         raise ActionRefused(_("未检测到 IC 卡或 Ikey，无法进行申报。请插入与当前账号绑定的卡后重试。"))
 
 
-def delete_filing(*, actor: User, filing_id: int) -> None:
+def _check_not_with_customs(filing: Filing) -> None:
+    """Not while customs has answered a declaration that its own exchange says it refused: customs may hold the filing.
+
+    The state table keeps the filing in 发往内网失败 then (`domain.md` §3.4); declaring again would double it, deleting would lose it.
+    """
+    if filing.status == FilingStatus.RELAY_FAILED and filing.receipts.filter(version=filing.version).exists():
+        raise ActionRefused(_("海关已对本次申报作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看回执并联系平台客服核实。"))
+
+
+def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = None) -> None:
     """删除: take away a filing that customs has not accepted. It is gone for every user; the row stays for late receipts and audit.
 
-    Raises Filing.DoesNotExist and ForbiddenTransition as `save_filing` does.
+    Raises Filing.DoesNotExist, ForbiddenTransition and FilingChanged as `save_filing` does.
     """
     known = _of_actor(actor, filing_id)
     with (
@@ -234,6 +278,9 @@ def delete_filing(*, actor: User, filing_id: int) -> None:
     ):
         filing = _locked(filing_id)
         states.require(states.DELETE, filing.status)
+        if lock_version is not None and filing.lock_version != lock_version:
+            raise FilingChanged(_("该单据已被其他用户修改，未删除。请核对最新内容后再操作。"))
+        _check_not_with_customs(filing)
         before = snapshot(filing)
         filing.deleted_at = timezone.now()
         filing.lock_version += 1
@@ -248,8 +295,24 @@ def mark_relayed(*, filing_id: int, message_id: UUID, at: datetime) -> bool:
 
 def mark_relay_refused(*, filing_id: int, message_id: UUID, at: datetime, code: str, reason: str) -> bool:
     """发往内网失败: customs' exchange has refused the message for good. Whether the filing moved."""
-    note = _("发往内网失败：%(reason)s（%(code)s）。请修改后重新申报。") % {"reason": reason, "code": code}
+    note = _("发往内网失败：%(why)s（%(code)s）。请核对后重新申报；再次失败请联系平台客服。") % {
+        "why": _why_refused(code, reason),
+        "code": code,
+    }
     return _delivery(filing_id=filing_id, message_id=message_id, event=states.Event.RELAY_REFUSED, at=at, note=note[:1000])
+
+
+def _why_refused(code: str, reason: str) -> str:
+    """A refusal in the user's language. The relay's and the partner's own words are for operators, unless they are Chinese."""
+    if has_chinese(reason):
+        return reason
+    known = {
+        "FAIL_BOX": _("海关端未能接收报文"),
+        "SCHEMA": _("报文格式不符合海关要求"),
+        "TOO_LARGE": _("报文超过海关端的大小限制"),
+        "ID_REUSED": _("报文编号重复"),
+    }
+    return known.get(code, _("海关端不能识别报文"))
 
 
 @transaction.atomic
@@ -267,10 +330,14 @@ def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: U
     """Keep customs' receipt with its filing and, when the table allows it from the present state, move the filing.
 
     Returns what became of it, for the relay's log. Late, repeated and out-of-order receipts are kept and shown and change nothing
-    (`domain.md` §3.4). Raises Filing.DoesNotExist when SeqNo and SureId name no filing.
+    (`domain.md` §3.4). Raises Filing.DoesNotExist when SeqNo and SureId name no filing, and ReceiptNumberReusedError when a receipt of
+    this number that says something else is there already.
     """
     filing = Filing.unscoped.select_for_update(of=("self",)).get(data_center_no=receipt.data_center_no, trip_no=receipt.trip_no)
-    if FilingReceipt.unscoped.filter(filing=filing, receipt_no=receipt.receipt_no).exists():
+    kept = FilingReceipt.unscoped.filter(filing=filing, receipt_no=receipt.receipt_no).first()
+    if kept is not None:
+        if (kept.event, kept.version, kept.event_time) != (receipt.event, receipt.version, receipt.event_time):
+            raise ReceiptNumberReusedError(receipt.receipt_no)
         return "repeated"
     not_applied = _why_without_effect(filing, receipt, in_reply_to)
     FilingReceipt.unscoped.create(

@@ -43,7 +43,7 @@ def _from(*sources: S) -> frozenset[str]:
 
 TABLE = StateTable(
     initial=S.DRAFT,
-    labels={status.value: str(status.query_label) for status in S},
+    labels={status.value: status.query_label for status in S},
     transitions=[
         Transition(_from(S.DRAFT, S.REJECTED, S.RELAY_FAILED), Event.DECLARE, S.DECLARED),
         Transition(_from(S.DECLARED), Event.RELAYED, S.RELAYED),
@@ -81,7 +81,6 @@ DELETE = Action("delete", _("删除"), Right.SMARTGATE_EDIT, EDITABLE)
 DECLARE = Action("declare", _("申报"), Right.SMARTGATE_DECLARE, EDITABLE)
 #: In any state, as soon as there is a receipt.
 RECEIPTS = Action("receipts", _("查看回执"), Right.SMARTGATE_VIEW, _ALL)
-ACTIONS = (VIEW, EDIT, DECLARE, DELETE, RECEIPTS, COPY)
 
 
 def may(action: Action, *, user: Any, status: str, has_receipt: bool = False) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
+from uuid import uuid4
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +17,8 @@ from django.views.generic import TemplateView, View
 from accounts.models import User
 from accounts.rights import Right
 from core.forms.page import EntryPage
-from core.listing import QueryPageView, RowAction, return_url
+from core.http import leave_page, safe_next
+from core.listing import QueryPageView, RowAction
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
@@ -30,6 +32,8 @@ from smartgate.tables import STATUS_COLOURS, FilingTable
 _ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt"}
 #: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
 _MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
+#: Until a filing has waited so many seconds its page looks again every so many; most answers come within the first half minute.
+_POLLING = ((30, 1.5), (120, 5), (600, 15))
 
 
 def url_of(action: states.Action, filing: Filing) -> str:
@@ -73,7 +77,7 @@ class FilingListView(QueryPageView):
         return [
             RowAction(
                 action.label,
-                url_of(action, row),
+                f"{url_of(action, row)}?lock_version={row.lock_version}" if action is states.DELETE else url_of(action, row),
                 icon,
                 method="post" if action is states.DELETE else "get",
                 confirm=_("确认删除车次确认编号为 %(trip_no)s 的单据吗？删除后不可恢复。") % {"trip_no": row.trip_no}
@@ -94,6 +98,10 @@ class FilingEntryPage(FilingPage, EntryPage):
     #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
     is_edit = False
 
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.can_declare = request.user.is_authenticated and request.user.has_right(states.DECLARE.right)
+
     def new_url(self) -> str:
         return reverse("smartgate:new")
 
@@ -104,6 +112,8 @@ class FilingEntryPage(FilingPage, EntryPage):
 
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
+        if not self.user.has_right(states.DECLARE.right):
+            raise PermissionDenied
         filing = self._store(header, lines)
         try:
             services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version)
@@ -118,7 +128,9 @@ class FilingEntryPage(FilingPage, EntryPage):
             return services.save_filing(
                 actor=self.user,
                 filing_id=self.stored.pk if self.is_edit else None,
-                lock_version=header.get("lock_version"),
+                # A page that does not say which version it shows has none: better asked again than overwritten.
+                lock_version=(header.get("lock_version") or 0) if self.is_edit else None,
+                entry_token=header.get("entry_token"),
                 header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
                 lines=[services.LineEntry(**line) for line in lines],
             )
@@ -128,13 +140,17 @@ class FilingEntryPage(FilingPage, EntryPage):
             raise Http404 from None
 
 
-def _own_fields(user: Any) -> dict[str, str]:
-    """Grey fields that are known before a filing is stored."""
+def _own_fields(user: User) -> dict[str, Any]:
+    """What a new filing starts with: grey fields that are known before it is stored, and the mark of this entry."""
+    enterprise = user.enterprise
+    if enterprise is None:
+        raise PermissionDenied
     return {
+        "entry_token": uuid4(),
         "status": _("未暂存"),
-        "credit_code": user.enterprise.credit_code,
-        "organisation_code": user.enterprise.organisation_code,
-        "operator": user.ic_card_no or user.username,
+        "credit_code": enterprise.credit_code,
+        "organisation_code": enterprise.organisation_code,
+        "operator": services.operator_of(user),
     }
 
 
@@ -183,15 +199,22 @@ class EditFilingView(FilingEntryPage):
         return _("修改 %(key)s") % {"key": self.stored.bind_key_info}
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._refuse_editing() or super().get(request, *args, **kwargs)
+
+    def refuse_post(self, action: str) -> HttpResponse | None:
+        # What stores or declares is refused, and put into the audit trail, by its service.
+        return None if action in ("save", "declare_confirmed") else self._refuse_editing()
+
+    def _refuse_editing(self) -> HttpResponse | None:
         try:
             states.require(states.EDIT, self.stored.status)
         except ActionRefused as refusal:
-            messages.warning(request, str(refusal))
-            return HttpResponseRedirect(reverse("smartgate:detail", args=[self.stored.pk]))
-        return super().get(request, *args, **kwargs)
+            messages.warning(self.request, str(refusal))
+            return leave_page(self.request, url_of(states.VIEW, self.stored))
+        return None
 
     def initial(self) -> Mapping[str, Any]:
-        return _header_of(self.stored)
+        return {**_header_of(self.stored), "operator": services.operator_of(self.user)}
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
         return [services.line_values(line) for line in self.stored.lines.all()]
@@ -227,12 +250,21 @@ class FilingView(FilingEntryPage):
         return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
 
 
+def _poll_seconds(filing: Filing) -> float | None:
+    """How soon the page looks again; None when nothing is about to happen to the filing, or it has been waited for long enough."""
+    if filing.status not in _MOVING:
+        return None
+    waited = (timezone.now() - filing.status_at).total_seconds()
+    return next((every for until, every in _POLLING if waited < until), None)
+
+
 def _status_context(user: Any, filing: Filing) -> dict[str, Any]:
     receipts = list(filing.receipts.all())
     return {
         "filing": filing,
         "status_colour": STATUS_COLOURS.get(filing.status, "secondary"),
         "is_moving": filing.status in _MOVING,
+        "poll_seconds": _poll_seconds(filing),
         "receipts": receipts,
         "history": queries.history_of(filing),
         "can_edit": states.may(states.EDIT, user=user, status=filing.status),
@@ -245,6 +277,8 @@ class FilingStatusView(FilingPage, TemplateView):
     title = gettext_lazy("单证状态")
     right = Right.SMARTGATE_VIEW
     keeps_place = False
+    #: A page left open does not keep its session alive.
+    is_background = True
     template_name = "smartgate/filing_progress.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -274,11 +308,14 @@ class DeleteFilingView(FilingPage, View):
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         try:
-            services.delete_filing(actor=self.user, filing_id=pk)
+            shown = request.GET.get("lock_version", "")
+            services.delete_filing(
+                actor=self.user, filing_id=pk, lock_version=int(shown) if shown.isdecimal() and len(shown) < 10 else None
+            )
         except Filing.DoesNotExist:
             raise Http404 from None
         except ActionRefused as refusal:
             messages.error(request, str(refusal))
         else:
             messages.success(request, _("删除成功。"))
-        return HttpResponseRedirect(return_url(request, reverse("smartgate:list")))
+        return HttpResponseRedirect(safe_next(request, reverse("smartgate:list")))

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "docs" / "requirements.md"
-_ROW = re.compile(r"^\| (?P<id>[A-Z]{3,4}-[0-9]{2}) \| (?P<state>done|part|open) \| (?P<what>.*?) \|[^|]*\|$", re.MULTILINE)
+_ROW = re.compile(r"^\| (?P<id>[A-Z]{3,4}-[0-9]{2}) \| (?P<state>done|part|open) \| (?P<what>[^|]*) \|[^|]*\|$", re.MULTILINE)
 STATES = ("done", "part", "open")
 
 

@@ -110,3 +110,8 @@ def test_an_identity_number_may_be_of_today_but_not_of_tomorrow():
 @pytest.mark.parametrize(("typed", "stored"), [("辽b·12345", "辽B12345"), (" csqu 3054383", "CSQU3054383"), ("辽Ｂ１２３４５", "辽B12345")])
 def test_normalised(typed, stored):
     assert identifiers.normalised(typed) == stored
+
+
+@pytest.mark.parametrize("typed", ["辽b·12345", "辽B•12345", "辽B.12345", "辽Ｂ１２３４５", " 辽B 12345"])
+def test_normalised_plate(typed):
+    assert identifiers.normalised_plate(typed) == "辽B12345"

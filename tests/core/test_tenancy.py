@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db.models import Max
+from django.forms import ModelChoiceField
 from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.views.generic import DetailView
 
 from core.tenancy import ScopeError, get_for_user
 from smartgate.models import Filing
@@ -36,6 +39,39 @@ READS = {
 def test_every_read_without_a_user_fails(read):
     with pytest.raises(ScopeError):
         read(Filing.objects)
+
+
+def test_djangos_own_shortcuts_are_guarded_too(operator):
+    filing = make_filing(operator)
+    for read in (
+        lambda: get_object_or_404(Filing, pk=filing.pk),
+        lambda: ModelChoiceField(Filing._default_manager.all()).clean(filing.pk),
+        lambda: list(DetailView(model=Filing).get_queryset()),
+    ):
+        with pytest.raises(ScopeError):
+            read()
+
+
+def test_a_scope_is_not_lost_by_putting_querysets_together(operator):
+    mine = Filing.objects.for_user(operator)
+    for combine in (
+        lambda: list(mine | Filing.objects.all()),
+        lambda: list(Filing.objects.all() | mine),
+        lambda: list(mine & Filing.objects.all()),
+        lambda: list(mine.union(Filing.objects.all())),
+        lambda: list(Filing.objects.all().union(mine)),
+        lambda: list(mine.difference(Filing.objects.all())),
+    ):
+        with pytest.raises(ScopeError):
+            combine()
+
+
+def test_what_belongs_to_a_record_is_reached_through_it(operator):
+    filing = make_filing(operator)
+    assert filing.lines.count() == 1
+    assert [len(found.lines.all()) for found in Filing.objects.for_user(operator).prefetch_related("lines")] == [1]
+    assert filing.lines.get().filing == filing
+    filing.refresh_from_db()
 
 
 def test_a_user_sees_his_enterprise_only(operator, other_operator):

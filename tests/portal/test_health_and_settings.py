@@ -42,6 +42,21 @@ BAD = {
     "path is a file": ({"EXCHANGE_ROOT": __file__}, "portal.E013"),
     "log format": ({"LOG_FORMAT": "yaml"}, "portal.E014"),
     "log level": ({"LOG_LEVEL": "LOUD"}, "portal.E015"),
+    "no number": ({"SESSION_IDLE_SECONDS": "2h"}, "portal.E016"),
+    "no JSON": ({"RELAY_PARTNERS": "customs"}, "portal.E016"),
+    "database without a name": ({"DATABASE_URL": "postgresql://db"}, "portal.E007"),
+    "negative age": ({"DATABASE_CONN_MAX_AGE": "-5"}, "portal.E010"),
+    "sweep": ({"RELAY_SWEEP_SECONDS": "-1"}, "portal.E010"),
+    "poll": ({"RELAY_POLL_SECONDS": "0"}, "portal.E010"),
+    "sender": ({"RELAY_SENDER_ID": "LN SW!"}, "portal.E017"),
+    "partners are no object": ({"RELAY_PARTNERS": '["customs"]'}, "portal.E018"),
+    "no customs": ({"RELAY_PARTNERS": "{}"}, "portal.E018"),
+    "partner outside the exchange": (
+        {"RELAY_PARTNERS": '{"customs": {"channel": "directory"}, "../../etc": {"channel": "directory"}}'},
+        "portal.E018",
+    ),
+    "unknown channel": ({"RELAY_PARTNERS": '{"customs": {"channel": "pigeon"}}'}, "portal.E018"),
+    "no icons": ({}, "portal.E019"),
 }
 
 
@@ -53,7 +68,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
 
 
 def test_check_deploy_is_clean_in_production(tmp_path):
-    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "icons").mkdir(parents=True)
     done = run(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **GOOD, VAR_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout

@@ -2,13 +2,15 @@
 
 import re
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from lxml import etree
 
+from accounts.rights import RIGHTS, Right, Role
 from core.models import AuditEntry
 from relay import services as relay_services
-from relay.models import OutboundMessage
+from relay.models import InboundMessage, OutboundMessage
 from smartgate import services
 from smartgate.models import Filing, FilingStatus
 from tests.smartgate.factories import CONTAINER_LINE, LINE, header, line, make_filing
@@ -388,3 +390,117 @@ def test_saving_without_a_change_leaves_no_entry_in_the_trail(operator, operator
     filing = make_filing(operator)
     operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", entry_post("save", lock_version=1))
     assert not AuditEntry.objects.filter(action="smartgate.filing.edit").exists()
+
+
+@pytest.mark.covers("SGW-01")
+def test_a_bill_number_is_stored_as_it_was_typed(operator_client):
+    operator_client.post(NEW, entry_post("save", lines=[{**LINE, "object_id": "cosu123.45/a"}]))
+    assert Filing.unscoped.get().lines.get().object_id == "COSU123.45/A"
+
+
+@pytest.mark.covers("SGW-02")
+def test_a_new_filing_sent_twice_is_stored_once(operator_client):
+    token = operator_client.get(NEW).context["form"]["entry_token"].value()
+    for remark in ("第一次", "第二次"):
+        response = operator_client.post(NEW, entry_post("save", header={"remark": remark}, entry_token=token))
+        assert response.status_code == 302
+    assert Filing.unscoped.get().remark == "第二次"
+
+
+@pytest.mark.covers("RLY-01")
+def test_a_failure_while_declaring_leaves_one_draft_however_often_it_is_tried(operator_client, monkeypatch):
+    operator_client.raise_request_exception = False
+    token = operator_client.get(NEW).context["form"]["entry_token"].value()
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "queue_message", lambda **_message: 1 / 0)
+        for _try in range(2):
+            assert operator_client.post(NEW, entry_post("declare_confirmed", entry_token=token)).status_code == 500
+    assert Filing.unscoped.get().status == FilingStatus.DRAFT
+    operator_client.post(NEW, entry_post("declare_confirmed", entry_token=token))
+    assert Filing.unscoped.get().status == FilingStatus.DECLARED
+    assert OutboundMessage.objects.count() == 1
+
+
+def test_the_mark_of_an_entry_is_its_users_own(operator, other_operator):
+    token = uuid4()
+    mine = services.save_filing(actor=operator, header=header(), lines=[line()], entry_token=token)
+    theirs = services.save_filing(actor=other_operator, header=header(), lines=[line()], entry_token=token)
+    assert mine.pk != theirs.pk
+
+
+@pytest.mark.covers("SGW-01")
+def test_the_operator_named_to_customs_is_the_one_who_declares(operator, administrator, client):
+    filing = make_filing(operator)
+    client.force_login(administrator)
+    declare(client, filing)
+    filing.refresh_from_db()
+    assert filing.operator == "admin1"
+    assert b"<OpUserId>admin1</OpUserId>" in bytes(OutboundMessage.objects.get().content)
+
+
+@pytest.mark.covers("ACC-13")
+def test_declaring_needs_its_own_right(operator, operator_client, monkeypatch):
+    monkeypatch.setitem(RIGHTS, Role.OPERATOR, RIGHTS[Role.OPERATOR] - {Right.SMARTGATE_DECLARE})
+    filing = make_filing(operator)
+    page = operator_client.get(f"/smartgate/filings/{filing.pk}/edit/").content.decode()
+    assert 'value="declare" disabled' in page
+    assert operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", entry_post("declare_confirmed", lock_version=1)).status_code == 403
+    assert status_of(filing) == FilingStatus.DRAFT
+
+
+def test_what_a_colleague_has_just_changed_is_not_deleted(operator, operator_client):
+    filing = make_filing(operator)
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(remark="刚改过"), lines=[line()])
+    page = operator_client.post(f"/smartgate/filings/{filing.pk}/delete/?lock_version=1", follow=True).content.decode()
+    assert "未删除" in page
+    filing.refresh_from_db()
+    assert filing.deleted_at is None
+
+
+def test_a_page_that_does_not_say_which_version_it_shows_overwrites_nothing(operator, operator_client):
+    filing = make_filing(operator)
+    response = operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", entry_post("save", header={"remark": "覆盖"}))
+    assert "已被其他用户修改" in " ".join(problems_of(response))
+
+
+@pytest.mark.covers("SGW-05")
+def test_an_answer_that_contradicts_the_refusal_keeps_the_filing_from_being_doubled_or_deleted(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    filing.refresh_from_db()
+    receive_technical_receipt(filing.message_id, "REJECTED")
+    receive_receipt(filing, "STORED")
+    assert status_of(filing) == FilingStatus.RELAY_FAILED
+    assert "为避免重复申报" in declare(operator_client, filing).content.decode()
+    assert "为避免重复申报" in operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
+    filing.refresh_from_db()
+    assert (filing.status, filing.deleted_at) == (FilingStatus.RELAY_FAILED, None)
+    assert OutboundMessage.objects.filter(message_type="SGW101").count() == 1
+
+
+@pytest.mark.covers("RLY-03")
+def test_two_different_receipts_under_one_number_are_set_aside(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    filing.refresh_from_db()
+    receive_receipt(filing, "STORED", receipt_no="R-1")
+    receive_receipt(filing, "CLOSED", receipt_no="R-1")
+    assert status_of(filing) == FilingStatus.STORED
+    assert InboundMessage.objects.get(state="quarantined").reason_code == "RECEIPT_NO_REUSED"
+
+
+def test_a_refusal_is_told_in_the_users_language(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    (sent,) = sent_files()
+    refused = sent.parent.parent / "FailBox" / sent.name
+    refused.parent.mkdir(exist_ok=True)
+    sent.rename(refused)
+    relay_services.collect_returned("customs")
+    assert status_of(filing) == FilingStatus.RELAY_FAILED
+    page = operator_client.get(f"/smartgate/filings/{filing.pk}/").content.decode()
+    assert "发往内网失败：海关端未能接收报文（FAIL_BOX）。请核对后重新申报" in page
+    assert "partner" not in page

@@ -53,6 +53,10 @@ BROKEN = {
         ]
     },
     "remark too long": (with_header(remark="备" * 1001), "1000"),
+    "vessel name of nothing but a zero-width blank": (with_line(vessel_name="\u200b"), "不可见的控制字符"),
+    "voyage number with a zero-width blank": (with_line(voyage_no="01\u200b26W"), "不可见的控制字符"),
+    "plate with a dot too many": (with_header(bind_key_type="IC", bind_key_info="2100.012345678"), "IC 卡号“2100.012345678”不正确"),
+    "seal with a dot": (with_line(seal_no_1="A.1"), "安全智能锁号“A.1”不正确"),
     "remark with a control character": (with_header(remark="散装\x0b大豆"), "控制字符"),
     # body: required, codes
     "object_type missing": (with_line(object_type=""), REQUIRED),
@@ -115,6 +119,7 @@ GOOD = {
     "container": {"lines": [CONTAINER_LINE]},
     "empty containers": EMPTY,
     "three seals": with_line(seal_no_1="A1|A2|A3"),
+    "bill number with a dot": with_line(object_id="COSU123.45"),
     "transit document": with_line(object_type="T", object_id="ZG20260001", bill_type="", pickup_weight=""),
     "vehicle customs number": with_line(object_type="VC", object_id="2102000000001", bill_type="", pickup_weight=""),
     "vehicle plate": with_line(object_type="VN", object_id="辽B54321", bill_type="", pickup_weight=""),

@@ -43,7 +43,7 @@ def receipt_xml(filing: Filing, event: str, *, version: int | None = None, recei
 
 def receive_receipt(filing: Filing, event: str, *, in_reply_to: UUID | None = None, **more: object) -> UUID:
     """Let customs send a receipt, and the relay take it in and handle it."""
-    message_id = put_into_inbox("SGW102", receipt_xml(filing, event, **more), in_reply_to=in_reply_to or filing.message_id)  # type: ignore[arg-type]
+    message_id = put_into_inbox("SGW102", receipt_xml(filing, event, **more), in_reply_to=in_reply_to or filing.message_id or uuid4())  # type: ignore[arg-type]
     services.receive("customs")
     return message_id
 
