@@ -119,7 +119,7 @@ def test_a_filing_goes_to_customs_and_back_by_keyboard_alone(desk: Desk, stack: 
     expect(page.locator("#id_bind_key_info")).to_be_disabled()
     keys.press("Space")
     expect(page.get_by_role("option", name="电子车牌号")).to_be_visible()
-    enter(page, "cph", plate, "bg", "sl", "jk", "02")
+    enter(page, "cph", plate, "bg", "sl", "jk", "kjzc")
     expect(page.locator("#id_vehicle_flow_type")).to_have_value("02 空进重出")
     expect(page.locator("#id_vehicle_weight")).to_be_focused()
     enter(page, "8600", "6200.5", "0")
