@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import User
+from tests.conftest import PASSWORD
 from tests.core.forms.example import SAVED
 
 AXE = Path(settings.BASE_DIR) / "node_modules" / "axe-core" / "axe.min.js"
@@ -231,6 +234,81 @@ def test_what_was_typed_comes_back_with_the_page(page: Page) -> None:
     page.goto("/entry/")
     expect(page.locator("#id_bind_key_info")).to_have_value("")
     expect(page.get_by_text("已恢复未保存的内容")).to_have_count(0)
+
+
+@pytest.mark.covers("PRT-03")
+@pytest.mark.parametrize("button", ["保存", "暂存", "放弃本行修改"])
+def test_what_was_typed_outlives_the_session(page: Page, operator: User, button: str) -> None:
+    page.goto("/work/")
+    fill_header_by_keyboard(page, "4")
+    enter(page, "c", "CSQU3054383", "026W", "bg", "", "")
+    expect(page.locator("#line-1")).to_be_visible()
+    page.get_by_role("button", name="修改第 1 行").click()
+    expect(page.locator("#id_line-voyage_no")).to_have_value("026W")
+    page.locator("#id_line-voyage_no").fill("027E")
+    Session.objects.all().delete()
+    cache.clear()
+    questions: list[str] = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.accept()))
+    page.get_by_role("button", name=button, exact=True).click()
+    page.wait_for_url("**/accounts/login/?next=/work/")
+    # All of the page, and only once: not the login page in the place of the lines.
+    expect(page.locator("header.top-bar")).to_have_count(1)
+    page.get_by_label("用户名").fill(operator.username)
+    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_label("密码").press("Enter")
+    page.wait_for_url("**/work/")
+    expect(page.get_by_role("status").filter(has_text="已恢复未保存的内容")).to_be_visible()
+    expect(page.locator("#id_bind_key_info")).to_have_value("辽B12345")
+    expect(page.locator("#line-1")).to_contain_text("026W")
+    expect(page.locator("#id_line-voyage_no")).to_have_value("027E")
+    assert questions == []
+    page.get_by_role("button", name="暂存").click()
+    page.wait_for_url("**/saved/")
+    assert [line["voyage_no"] for line in SAVED[0][2]] == ["027E"]
+
+
+def type_and_keep(page: Page) -> None:
+    """Type into the line of a new page; what the browser does when a page goes keeps it at once."""
+    page.goto("/entry/")
+    page.locator("#id_line-voyage_no").fill("026W")
+    page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
+    assert "026W" in page.evaluate("Object.values(sessionStorage).join()")
+
+
+def test_an_answer_without_a_body_takes_the_place_of_none(page: Page) -> None:
+    type_and_keep(page)
+    told: list[str] = []
+    page.on("dialog", lambda dialog: (told.append(dialog.message), dialog.accept()))
+    page.route("**/entry/", lambda route: route.fulfill(content_type="text/html", body="<h1>some other page</h1>"))
+    with page.expect_event("dialog"):
+        page.get_by_role("button", name="保存", exact=True).click()
+    expect(page.locator("#id_line-voyage_no")).to_have_value("026W")
+    assert "已录入的内容仍在页面上" in told[0]
+
+
+@pytest.mark.parametrize("gone", ["#entry-lines", "#entry-form"])
+def test_a_page_without_its_body_does_not_overwrite_the_draft(page: Page, gone: str) -> None:
+    type_and_keep(page)
+    page.evaluate(f"document.querySelector('{gone}').remove()")
+    page.get_by_role("link", name="首页").click()
+    page.wait_for_url("**/")
+    page.goto("/entry/")
+    expect(page.locator("#id_line-voyage_no")).to_have_value("026W")
+
+
+def test_a_draft_that_cannot_be_drawn_waits(page: Page) -> None:
+    type_and_keep(page)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.route("**/entry/", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    with page.expect_event("dialog"):
+        page.reload()
+    page.locator("#id_remark").fill("半途")
+    page.get_by_role("link", name="首页").click()
+    page.wait_for_url("**/")
+    page.unroute("**/entry/")
+    page.goto("/entry/")
+    expect(page.locator("#id_line-voyage_no")).to_have_value("026W")
 
 
 @pytest.mark.covers("PRT-03")

@@ -84,8 +84,9 @@ async function restore(draft) {
   values.append("action", "restore");
   const asItCame = before;
   before = undefined;
-  await window.htmx.ajax("POST", location.href, { target: "#entry-form", select: "#entry-form", swap: "outerHTML settle:0ms", values });
-  // A draft that could not be drawn waits for the next visit.
+  const swap = { target: "#entry-form", select: "#entry-form", swap: "outerHTML settle:0ms", values };
+  // A failure is told by entry-lines.js, and a draft that could not be drawn waits for the next visit.
+  await window.htmx.ajax("POST", location.href, swap).catch(() => undefined);
   if (!entryForm()?.hasAttribute("data-sent")) return;
   before = asItCame;
   sayRestored();
