@@ -1,7 +1,7 @@
 """What customs does with a filing, chosen by the plate or by `--behaviour`.
 
-A plate that ends in a token and two digits (辽BREJ01, 辽BREJ02 …) decides before the option does, so that one running simulator shows every case. The tokens have no letter I or O:
-a plate has none after the province (`domain.md` §1).
+A plate that ends in a token and two digits (辽BREJ01, 辽BREJ02 …) decides before the option does, so that one running simulator
+shows every case. The tokens have no letter I or O: a plate has none after the province (`domain.md` §1).
 """
 
 import re
