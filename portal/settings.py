@@ -280,6 +280,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL if LOG_LEVEL in LOG_LEVELS else "INFO"},
     "loggers": {
         "django.security.DisallowedHost": {"level": "ERROR"},
+        # A 403 or 404 is told by django-structlog with its request; Django would add the traceback of the refusal.
+        "django.request": {"level": "ERROR"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
     },
