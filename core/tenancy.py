@@ -50,7 +50,7 @@ class TenantQuerySet(models.QuerySet[ModelT]):
 
     def _check_scope(self) -> None:
         # The rows of a related manager (`filing.lines`) belong to a record that was reached by its own scope.
-        if self._guarded and not self._scoped and "instance" not in self._hints:
+        if self._guarded and not self._scoped and "instance" not in getattr(self, "_hints", {}):
             raise ScopeError(f"{self.model.__name__}.objects was read without for_user(); system code writes `unscoped`")
 
     def _merge_sanity_check(self, other: Any) -> None:
