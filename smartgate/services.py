@@ -77,6 +77,14 @@ class FilingChanged(ActionRefused):
     """Somebody saved the filing after this user opened it; nothing of either is lost."""
 
 
+class EntryAlreadyDeclared(ActionRefused):
+    """The page of a new filing was sent once more after its filing had been declared; `filing` is that one."""
+
+    def __init__(self, filing: Filing) -> None:
+        super().__init__(_("该票单据已申报，请勿重复提交。"))
+        self.filing = filing
+
+
 class ReceiptNumberReusedError(Exception):
     """Customs sent two different receipts under one number."""
 
@@ -106,7 +114,7 @@ def save_filing(
     marks a new filing: sent again by the same user it changes the filing that it made the first time, instead of making another.
     `at` is the time of entry of a new filing (now when None).
     Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
-    FilingChanged when it was saved by somebody else meanwhile.
+    FilingChanged when it was saved by somebody else meanwhile, EntryAlreadyDeclared when the entry's filing is declared already.
     """
     if filing_id is None:
         made = _made_by(actor, entry_token)
@@ -120,6 +128,8 @@ def save_filing(
                 made = _made_by(actor, entry_token)
         if made is None:
             raise Filing.DoesNotExist
+        if made.status not in states.EDITABLE:
+            raise EntryAlreadyDeclared(made)
         filing_id = made.pk
     known = _of_actor(actor, filing_id)
     with (

@@ -106,22 +106,31 @@ class FilingEntryPage(FilingPage, EntryPage):
         return reverse("smartgate:new")
 
     def save(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
-        filing = self._store(header, lines)
+        try:
+            filing = self._store(header, lines)
+        except services.EntryAlreadyDeclared as sent:
+            return self._show(sent.filing, str(sent))
         messages.success(self.request, _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no})
-        return HttpResponseRedirect(reverse("smartgate:edit", args=[filing.pk]))
+        return HttpResponseRedirect(url_of(states.EDIT, filing))
 
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
         if not self.user.has_right(states.DECLARE.right):
             raise PermissionDenied
-        filing = self._store(header, lines)
+        try:
+            filing = self._store(header, lines)
+        except services.EntryAlreadyDeclared as sent:
+            return self._show(sent.filing, str(sent))
         try:
             services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version)
         except ActionRefused as refusal:
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
-            return HttpResponseRedirect(reverse("smartgate:edit", args=[filing.pk]))
-        messages.success(self.request, _("申报成功。单据已发往海关，回执将显示在本页。"))
-        return HttpResponseRedirect(reverse("smartgate:detail", args=[filing.pk]))
+            return HttpResponseRedirect(url_of(states.EDIT, filing))
+        return self._show(filing, _("申报成功。单据已发往海关，回执将显示在本页。"))
+
+    def _show(self, filing: Filing, text: str) -> HttpResponse:
+        messages.success(self.request, text)
+        return HttpResponseRedirect(url_of(states.VIEW, filing))
 
     def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
         try:
@@ -134,6 +143,8 @@ class FilingEntryPage(FilingPage, EntryPage):
                 header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
                 lines=[services.LineEntry(**line) for line in lines],
             )
+        except services.EntryAlreadyDeclared:
+            raise
         except ActionRefused as refusal:
             raise ValidationError(str(refusal)) from None
         except Filing.DoesNotExist:

@@ -504,3 +504,14 @@ def test_a_refusal_is_told_in_the_users_language(operator, operator_client):
     page = operator_client.get(f"/smartgate/filings/{filing.pk}/").content.decode()
     assert "发往内网失败：海关端未能接收报文（FAIL_BOX）。请核对后重新申报" in page
     assert "partner" not in page
+
+
+@pytest.mark.covers("SGW-02")
+@pytest.mark.parametrize("action", ["save", "declare_confirmed"])
+def test_a_new_filing_declared_and_sent_again_leads_to_the_one_that_was_declared(operator_client, action):
+    token = operator_client.get(NEW).context["form"]["entry_token"].value()
+    operator_client.post(NEW, entry_post("declare_confirmed", entry_token=token))
+    response = operator_client.post(NEW, entry_post(action, entry_token=token), follow=True)
+    assert response.redirect_chain == [(f"/smartgate/filings/{Filing.unscoped.get().pk}/", 302)]
+    assert "该票单据已申报，请勿重复提交" in response.content.decode()
+    assert OutboundMessage.objects.count() == 1
