@@ -82,6 +82,7 @@ def cases(plate: str, trip_no: str) -> list[Case]:
         Case("days: the last week", days(7, 0)),
         Case("days: one day a year ago", days(365, 365)),
         Case("days: one year", days(500, 135), place=Place.DEEP),
+        Case("days: one year, oldest first", days(500, 135), place=Place.DEEP, ascending=True),
         Case("days: none", {"entered_at_from": "2001-01-01", "entered_at_to": "2001-12-31"}),
         Case("status + customs: many", {"status": "departed", "customs_code": "0908"}),
         Case("status + customs: few", {"status": "relay_failed", "customs_code": "0932"}),

@@ -177,8 +177,10 @@ class DayRangeFilter(django_filters.Filter):
         if first is not None:
             qs = qs.filter(**{f"{self.field_name}__gte": _start_of(first) if is_moment else first})
         if last is not None:
-            following = last + timedelta(days=1)
-            qs = qs.filter(**{f"{self.field_name}__lt": _start_of(following) if is_moment else following})
+            # Up to and including the last microsecond: an index is entered at the nearer of this bound and a page's position
+            # only when both are inclusive (core.listing.keyset).
+            end = _start_of(last + timedelta(days=1)) - datetime.resolution
+            qs = qs.filter(**{f"{self.field_name}__lte": end if is_moment else last})
         return qs
 
 

@@ -150,6 +150,10 @@ class Order:
     ) -> list["QuerySet[Any]"]:
         """The rows behind the position, as one query or as two.
 
+        The row comparison is all that counts; that the key itself lies no further than the position follows from it and is said
+        all the same. PostgreSQL cannot weigh a row comparison against a condition on the key (days from–to): it would enter
+        the index at that condition's end and read all the way to the position. Two plain bounds it can weigh.
+
         Rows with and without NULL are two stretches of the index. A row comparison with NULL is never true, and an OR
         over both stretches would cost the index; so the second is read by a query of its own when the first runs out.
         """
@@ -166,7 +170,8 @@ class Order:
                 self.field.name: Value(position.key, output_field=self.field),
                 self.pk_field.name: Value(position.pk, output_field=self.pk_field),
             }
-            stretches = [ordered.filter(_RowCompare(*(F(name) for name in names), *(values[name] for name in names), operator=operator))]
+            beyond = _RowCompare(*(F(name) for name in names), *(values[name] for name in names), operator=operator)
+            stretches = [ordered.filter(beyond, **{f"{self.field.name}__{'gte' if ascending else 'lte'}": position.key})]
             if ascending and self.field.null:
                 stretches.append(ordered.filter(**{f"{self.field.name}__isnull": True}))
         return stretches

@@ -76,6 +76,7 @@ def test_one_row_comparison_and_no_offset() -> None:
         by.page(AuditEntry.objects.all(), size=20, position=Position(Reach.AFTER, MOMENT, 7))
     (query,) = captured.captured_queries
     assert '(U0."at", U0."id") < (' in query["sql"]
+    assert 'U0."at" <= ' in query["sql"], "a bound that PostgreSQL can weigh against a condition on the days"
     assert re.search(r'IN \(SELECT U0."id"( AS "pk")? FROM', query["sql"]), "an index alone can say which rows they are"
     assert "LIMIT 21" in query["sql"]
     assert "OFFSET" not in query["sql"]
