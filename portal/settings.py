@@ -252,6 +252,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="json" if PORTAL_MODE == "production" else "console")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+#: An unknown level is told by the settings check, which has to be able to run.
+_KNOWN_LEVEL = LOG_LEVEL if LOG_LEVEL in LOG_LEVELS else "INFO"
 _SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.TimeStamper(fmt="iso"),
@@ -276,14 +278,15 @@ LOGGING = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    # An unknown level is told by the settings check, which has to be able to run.
-    "root": {"handlers": ["console"], "level": LOG_LEVEL if LOG_LEVEL in LOG_LEVELS else "INFO"},
+    "root": {"handlers": ["console"], "level": _KNOWN_LEVEL},
     "loggers": {
         "django.security.DisallowedHost": {"level": "ERROR"},
         # A 403 or 404 is told by django-structlog with its request; Django would add the traceback of the refusal.
         "django.request": {"level": "ERROR"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        # Who tries the demo wants to see the address and the accounts, not a line for every request.
+        "django_structlog": {"level": "WARNING" if DEMO_MODE else _KNOWN_LEVEL},
     },
 }
 structlog.configure(
