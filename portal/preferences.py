@@ -1,5 +1,7 @@
-"""How the work area looks to one reader (theme, folded menu) and closing pages of the strip. Plain POST forms; the script
-posts the same forms in the background."""
+"""How the work area looks to one reader (theme, folded menu) and closing pages of the strip, as plain POST forms.
+
+With a script the preferences are set by static/portal/js/shell.js, in the same cookies.
+"""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
@@ -17,15 +19,16 @@ YEAR_SECONDS = 365 * 24 * 3600
 def preferences(request: HttpRequest) -> HttpResponse:
     """Remember `theme` and/or `menu` in cookies, so that the server draws the next page right from the start.
 
-    Cookies and not the account: a phone and a desk want different things, and visitors have a theme, too.
+    Cookies and not the account: a phone and a desk want different things, and visitors have a theme, too. Not HttpOnly: they are no
+    secret, and the script writes them.
     """
     chosen = [(THEME_COOKIE, request.POST.get("theme"), THEMES), (MENU_COOKIE, request.POST.get("menu"), MENU_STATES)]
     if any(value is not None and value not in allowed for _, value, allowed in chosen):
         return HttpResponseBadRequest()
-    response = HttpResponse(status=204) if "in_background" in request.POST else HttpResponseRedirect(safe_next(request, reverse("home")))
+    response = HttpResponseRedirect(safe_next(request, reverse("home")))
     for cookie, value, _ in chosen:
         if value is not None:
-            response.set_cookie(cookie, value, max_age=YEAR_SECONDS, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax")
+            response.set_cookie(cookie, value, max_age=YEAR_SECONDS, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax")
     return response
 
 

@@ -38,7 +38,7 @@ def test_fold_and_theme_are_remembered_and_drawn_by_the_server(operator_client: 
     assert 'data-theme="auto"' in page(operator_client)
     response = operator_client.post("/preferences/", {"menu": "folded", "next": "/entry/"})
     assert response.url == "/entry/"
-    operator_client.post("/preferences/", {"theme": "dark", "in_background": "1"})
+    operator_client.post("/preferences/", {"theme": "dark"})
     text = page(operator_client)
     assert 'data-menu="folded"' in text
     assert 'data-bs-theme="dark"' in text

@@ -3,11 +3,13 @@
 
 const root = document.documentElement;
 
-/** Post a preference form in the background; the page has changed already. */
-function remember(form, button) {
-  const body = new FormData(form, button);
-  body.append("in_background", "1");
-  fetch(form.action, { method: "POST", body, keepalive: true });
+const YEAR_SECONDS = 365 * 24 * 3600;
+
+/** Keep a preference in the cookie that the server reads (portal/shell.py): set here and now, so that a page asked for right
+ * after it knows already, which a request in the background could not promise. */
+function remember(button) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `portal_${button.name}=${button.value}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
 }
 
 document.addEventListener("submit", (event) => {
@@ -15,7 +17,7 @@ document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!form.matches("[data-preference]") || !button) return;
   event.preventDefault();
-  remember(form, button);
+  remember(button);
   if (button.name === "theme") {
     root.dataset.theme = button.value;
     for (const other of document.querySelectorAll('[data-preference] button[name="theme"]')) {
