@@ -7,8 +7,8 @@ from lxml import etree
 from relay.envelope import text_of
 from relay.registry import Incoming, MessageRefused, OutboundRef
 from smartgate import services
-from smartgate.messages import filing_id_of, parse_receipt
-from smartgate.models import Filing
+from smartgate.messages import parse_receipt
+from smartgate.models import Filing, subject_of
 
 
 def handle_receipt(message: Incoming) -> str:
@@ -22,18 +22,16 @@ def handle_receipt(message: Incoming) -> str:
         raise MessageRefused("RECEIPT_NO_REUSED", f"another receipt of {receipt.trip_no} has the number {receipt.receipt_no}") from None
 
 
-def subject_of_receipt(business: etree._Element) -> str | None:
-    """The subject of the filing that an SGW102 speaks of, or None when there is none."""
-    named = Filing.unscoped.filter(data_center_no=text_of(business, "SeqNo"), trip_no=text_of(business, "SureId"))
-    filing = named.only("pk").first()
-    return filing.subject if filing is not None else None
+def subject_of_receipt(business: etree._Element) -> str:
+    """The subject of the filing that an SGW102 speaks of."""
+    return subject_of(text_of(business, "SeqNo"))
 
 
 def handle_delivered(original: OutboundRef, at: datetime) -> None:
     """Customs' exchange has stored an SGW101."""
-    services.mark_relayed(filing_id=filing_id_of(original.subject), message_id=original.message_id, at=at)
+    services.mark_relayed(subject=original.subject, message_id=original.message_id, at=at)
 
 
 def handle_refused(original: OutboundRef, at: datetime, code: str, reason: str) -> None:
     """Customs' exchange has refused an SGW101 as unreadable."""
-    services.mark_relay_refused(filing_id=filing_id_of(original.subject), message_id=original.message_id, at=at, code=code, reason=reason)
+    services.mark_relay_refused(subject=original.subject, message_id=original.message_id, at=at, code=code, reason=reason)

@@ -20,7 +20,6 @@ from smartgate.models import Filing, FilingLine
 FILING = "SGW101"
 RECEIPT = "SGW102"
 CUSTOMS = "customs"
-_SUBJECT = "smartgate.filing:"
 
 
 class Function(StrEnum):
@@ -127,10 +126,3 @@ def parse_receipt(business: etree._Element) -> Receipt:
         code=text_of(business, "Code"),
         note=text_of(business, "Note"),
     )
-
-
-def filing_id_of(subject: str) -> int:
-    """The filing a relay subject names. Raises ValueError for a subject of something else."""
-    if not subject.startswith(_SUBJECT):
-        raise ValueError(f"not a filing's subject: {subject!r}")
-    return int(subject.removeprefix(_SUBJECT))

@@ -103,6 +103,21 @@ class BillType(models.TextChoices):
     SECOND_LEG = "2", _("二程")
 
 
+_SUBJECT = "smartgate.filing:"
+
+
+def subject_of(data_center_no: str) -> str:
+    """The relay's subject of the filing with this 数据中心统一编码."""
+    return f"{_SUBJECT}{data_center_no}"
+
+
+def data_center_no_of(subject: str) -> str:
+    """The 数据中心统一编码 in a relay subject. Raises ValueError for a subject of something else."""
+    if not subject.startswith(_SUBJECT):
+        raise ValueError(f"not a filing's subject: {subject!r}")
+    return subject.removeprefix(_SUBJECT)
+
+
 class FilingQuerySet(TenantQuerySet["Filing"]):
     """Filings; what was deleted is nobody's to see any more."""
 
@@ -211,8 +226,9 @@ class Filing(models.Model):
 
     @property
     def subject(self) -> str:
-        """Under this name the relay keeps this filing's messages in order."""
-        return f"smartgate.filing:{self.pk}"
+        """Under this name the relay keeps this filing's messages in order. By a number that receipts carry, too: whose they are is
+        known without asking the database."""
+        return subject_of(self.data_center_no)
 
     @property
     def status_label(self) -> str:
