@@ -134,7 +134,7 @@ CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 #: How often the relay looks for what nobody announced, and into the partners' InBox.
 RELAY_SWEEP_SECONDS: float = env.float("RELAY_SWEEP_SECONDS", default=2.0)
-RELAY_POLL_SECONDS: float = env.float("RELAY_POLL_SECONDS", default=0.5)
+RELAY_POLL_SECONDS: float = env.float("RELAY_POLL_SECONDS", default=0.25)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-sweep": {"task": "relay.sweep", "schedule": RELAY_SWEEP_SECONDS, "options": {"expires": 10}},
     "relay-receive": {"task": "relay.receive", "schedule": RELAY_POLL_SECONDS, "options": {"expires": 5}},
