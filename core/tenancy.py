@@ -67,6 +67,23 @@ class TenantQuerySet(models.QuerySet[ModelT]):
         self._check_scope()
         super()._fetch_all()
 
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
+        """As part of another query, `__in`. (Exists and Subquery do not ask: docs/adr/0001.)"""
+        self._check_scope()
+        return super().resolve_expression(*args, **kwargs)
+
+    def raw(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_scope()
+        return super().raw(*args, **kwargs)
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        self._check_scope()
+        return super().explain(*args, **kwargs)
+
+    def aiterator(self, chunk_size: int = 2000) -> Any:
+        self._check_scope()
+        return super().aiterator(chunk_size)
+
     def iterator(self, chunk_size: int | None = None) -> Iterator[ModelT]:
         self._check_scope()
         return super().iterator(chunk_size)

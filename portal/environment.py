@@ -3,9 +3,14 @@
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 #: What could not be read, as a line for people each; `portal.checks` reports them.
 UNREADABLE: list[str] = []
+
+_YES = frozenset({"1", "true", "on", "yes", "ok", "y"})
+_NO = frozenset({"0", "false", "off", "no", "n", ""})
+_KINDS = {"int": "a whole number", "float": "a number", "loads": "JSON"}
 
 
 class Environment(environ.Env):
@@ -17,5 +22,25 @@ class Environment(environ.Env):
         except ValueError:
             if default is environ.Env.NOTSET:
                 raise
-            UNREADABLE.append(f"{var}={self.ENVIRON.get(var)!r} cannot be read as {getattr(cast, '__name__', cast)}.")
+            name = getattr(cast, "__name__", str(cast))
+            self._note(var, _KINDS.get(name, name))
             return default
+
+    def bool(self, var: str, default: Any = environ.Env.NOTSET) -> bool:
+        """A switch. Words that are neither yes nor no are noted: `CARD_REQUIRED=enabled` must not mean off."""
+        text = self.str(var, default="")
+        if var in self.ENVIRON and text.strip().lower() not in _YES | _NO:
+            self._note(var, "a switch (1 or 0)")
+            return bool(default)
+        return super().bool(var, default=default)
+
+    def db_url(self, var: str, default: Any = environ.Env.NOTSET, engine: Any = None) -> Any:
+        """The database's address as Django's settings."""
+        try:
+            return super().db_url(var, default=default, engine=engine)
+        except (ValueError, ImproperlyConfigured):
+            self._note(var, "an address")
+            return self.db_url_config(default)
+
+    def _note(self, var: str, kind: str) -> None:
+        UNREADABLE.append(f"{var}={self.ENVIRON.get(var)!r} cannot be read as {kind}.")

@@ -119,9 +119,9 @@ class FilingForm(_FilingPartForm):
     trailer_weight = _weight(Filing, "trailer_weight", required=True)
     container_weight = _weight(Filing, "container_weight", required=True)
     remark = _text(Filing, "remark", _("选填，最多 1000 个字符；回车转到表体"))
-    lock_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    lock_version = forms.IntegerField(label=_("单据版本"), required=False, widget=forms.HiddenInput)
     #: Marks one new filing: sent twice (an answer lost on the way, a second click) it still makes one.
-    entry_token = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    entry_token = forms.UUIDField(label=_("录入页标记"), required=False, widget=forms.HiddenInput)
 
     rules = HEADER_RULES
     wide = ("remark",)

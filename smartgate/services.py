@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -78,8 +78,8 @@ class FilingChanged(ActionRefused):
     """Somebody saved the filing after this user opened it; nothing of either is lost."""
 
 
-class EntryAlreadyDeclared(ActionRefused):
-    """The page of a new filing was sent once more after its filing had been declared; `filing` is that one."""
+class EntryAlreadyDeclared(Exception):  # noqa: N818 - no error: what was asked for has been done
+    """What was sent is declared already, word for word: a second click, or an answer that was lost on the way. `filing` is that one."""
 
     def __init__(self, filing: Filing) -> None:
         super().__init__(_("该票单据已申报，请勿重复提交。"))
@@ -112,36 +112,31 @@ def save_filing(
 
     A new one gets its numbers, 录入时间 and the state 暂存; an edited one keeps state and numbers. `header` and `lines` must have
     passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed. `entry_token`
-    marks a new filing: sent again by the same user it changes the filing that it made the first time, instead of making another.
+    marks the page of a new filing: the same contents sent from it again are the same filing; other contents are another one.
     `at` is the time of entry of a new filing (now when None).
     Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
-    FilingChanged when it was saved by somebody else meanwhile, EntryAlreadyDeclared when the entry's filing is declared already.
+    FilingChanged when it was saved with other contents meanwhile, EntryAlreadyDeclared when just these contents are declared already.
     """
     if filing_id is None:
-        made = _made_by(actor, entry_token)
-        if made is None:
-            try:
-                with transaction.atomic():
-                    return _create(actor=actor, header=header, lines=lines, entry_token=entry_token, now=at or timezone.now())
-            except IntegrityError as error:
-                if _violated(error) != "filing_once_per_entry":
-                    raise
-                made = _made_by(actor, entry_token)
-        if made is None:
-            raise Filing.DoesNotExist
-        if made.status not in states.EDITABLE:
-            raise EntryAlreadyDeclared(made)
-        filing_id = made.pk
+        return _save_new(actor=actor, header=header, lines=lines, entry_token=entry_token, now=at or timezone.now())
     known = _of_actor(actor, filing_id)
     with (
         audit.refusals_recorded(action="smartgate.filing.edit", obj=known, actor=actor, enterprise_id=known.enterprise_id),
         transaction.atomic(),
     ):
         filing = _locked(filing_id)
+        before = snapshot(filing)
+        if _says(before, header, lines) and filing.status not in states.EDITABLE:
+            raise EntryAlreadyDeclared(filing)
         states.require(states.EDIT, filing.status)
         if lock_version is not None and filing.lock_version != lock_version:
-            raise FilingChanged(_("该单据已被其他用户修改。您录入的内容仍保留在本页，请打开最新单据核对后再暂存。"))
-        before = snapshot(filing)
+            if _says(before, header, lines):
+                return filing
+            raise FilingChanged(
+                _(
+                    "该单据在您打开之后已被修改（在其他窗口中或由其他用户）。您录入的内容仍保留在本页；请先查看最新单据，再次暂存将以本页内容为准。"
+                )
+            )
         _assign(filing, header)
         filing.operator = operator_of(actor)
         filing.lock_version += 1
@@ -153,12 +148,39 @@ def save_filing(
     return filing
 
 
+def _save_new(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], entry_token: UUID | None, now: datetime) -> Filing:
+    """Store a new filing, unless its page has stored it already."""
+    made = _made_by(actor, entry_token)
+    if made is None:
+        try:
+            with transaction.atomic():
+                return _create(actor=actor, header=header, lines=lines, entry_token=entry_token, now=now)
+        except IntegrityError as error:
+            if _violated(error) != "filing_once_per_entry":
+                raise
+            made = _made_by(actor, entry_token)
+    if made is None or made.deleted_at is not None or not _says(snapshot(made), header, lines):
+        # The same page, but not the same filing: a window that was copied, or contents that were changed since.
+        with transaction.atomic():
+            return _create(actor=actor, header=header, lines=lines, entry_token=None, now=now)
+    if made.status not in states.EDITABLE:
+        raise EntryAlreadyDeclared(made)
+    return made
+
+
 def _made_by(actor: User, entry_token: UUID | None) -> Filing | None:
-    """The filing that this user's entry page has already made, if any."""
+    """The filing that this user's entry page has already made, if any; also one that was deleted since."""
     if entry_token is None:
         return None
-    filing: Filing | None = Filing.objects.for_user(actor).filter(created_by=actor, entry_token=entry_token).first()
+    filing: Filing | None = Filing.unscoped.filter(created_by=actor, enterprise=actor.enterprise, entry_token=entry_token).first()
     return filing
+
+
+def _says(stored: Mapping[str, Any], header: FilingHeader, lines: Sequence[LineEntry]) -> bool:
+    """Whether a filing's snapshot holds just these contents."""
+    values = rules.without_grey_header(asdict(header))
+    bodies = [rules.without_grey_line(asdict(line), values) for line in lines]
+    return all(stored[name] == value for name, value in values.items()) and stored["lines"] == bodies
 
 
 def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], entry_token: UUID | None, now: datetime) -> Filing:
@@ -271,10 +293,23 @@ def _check_card(actor: User, presented_card_no: str | None) -> None:
 def _check_not_with_customs(filing: Filing) -> None:
     """Not while customs has answered a declaration that its own exchange says it refused: customs may hold the filing.
 
-    The state table keeps the filing in 发往内网失败 then (`domain.md` §3.4); declaring again would double it, deleting would lose it.
+    The state table keeps such a filing in 发往内网失败 (`domain.md` §3.4); declaring it or another one of its vehicle would double it,
+    deleting would lose it. An answer that rejects it agrees with the exchange and stands in nobody's way.
     """
-    if filing.status == FilingStatus.RELAY_FAILED and filing.receipts.filter(version=filing.version).exists():
-        raise ActionRefused(_("海关已对本次申报作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看回执并联系平台客服核实。"))
+    answers = FilingReceipt.unscoped.filter(filing=OuterRef("pk"), version=OuterRef("version")).exclude(event=states.Event.REJECTED)
+    of_the_vehicle = Filing.unscoped.filter(
+        enterprise_id=filing.enterprise_id,
+        bind_key_info=filing.bind_key_info,
+        bind_key_type=filing.bind_key_type,
+        status=FilingStatus.RELAY_FAILED,
+        deleted_at__isnull=True,
+    )
+    contradicted = of_the_vehicle.filter(Exists(answers)).first()
+    if contradicted is not None:
+        raise ActionRefused(
+            _("海关已对车次 %(trip_no)s 作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看该票回执并联系平台客服核实。")
+            % {"trip_no": contradicted.trip_no}
+        )
 
 
 def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = None) -> None:

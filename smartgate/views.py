@@ -97,6 +97,8 @@ class FilingEntryPage(FilingPage, EntryPage):
     line_form_class = FilingLineForm
     #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
     is_edit = False
+    #: Set when the filing was saved elsewhere meanwhile: the page goes back with the version that its next 暂存 replaces.
+    conflict = False
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
@@ -132,6 +134,9 @@ class FilingEntryPage(FilingPage, EntryPage):
         messages.success(self.request, text)
         return HttpResponseRedirect(url_of(states.VIEW, filing))
 
+    def renewed(self) -> Mapping[str, Any]:
+        return {"lock_version": self.stored.lock_version} if self.conflict else {}
+
     def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
         try:
             return services.save_filing(
@@ -143,8 +148,9 @@ class FilingEntryPage(FilingPage, EntryPage):
                 header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
                 lines=[services.LineEntry(**line) for line in lines],
             )
-        except services.EntryAlreadyDeclared:
-            raise
+        except services.FilingChanged as refusal:
+            self.conflict = True
+            raise ValidationError(str(refusal)) from None
         except ActionRefused as refusal:
             raise ValidationError(str(refusal)) from None
         except Filing.DoesNotExist:

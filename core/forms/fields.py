@@ -1,5 +1,7 @@
 """Fields of entry forms that Django does not have: code, number as typed text, value that the system fills in."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -20,13 +22,25 @@ class SystemField(forms.Field):
         super().__init__(required=False, disabled=True, **kwargs)
 
 
+_NUMBER = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")
+
+
 class NumberField(forms.DecimalField):
     """A decimal number typed into a text field: a number control changes by the mouse wheel and hides what was mistyped."""
 
     widget = forms.TextInput(attrs={"inputmode": "decimal"})
 
+    default_error_messages = {"invalid": _("请输入数字，如 6200.5；千位可以用逗号分隔，如 6,200.5。")}
+
     def to_python(self, value: Any) -> Any:
-        return super().to_python(value.strip().replace(",", "") if isinstance(value, str) else value)
+        """Full-width digits are taken like others; a comma parts thousands, where it stands before three digits, and nothing else:
+        8600,5 must not become 86005. Python's own ways of writing numbers (1e3, 1_000) are none of the trade's."""
+        if isinstance(value, str):
+            value = unicodedata.normalize("NFKC", value).strip()
+            if value and not _NUMBER.fullmatch(value):
+                raise ValidationError(self.error_messages["invalid"], code="invalid")
+            value = value.replace(",", "")
+        return super().to_python(value)
 
     def prepare_value(self, value: Any) -> Any:
         """Without the zeros that the database adds: 7120.000 is shown as it was typed, 7120."""

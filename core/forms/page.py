@@ -20,6 +20,16 @@ from core.forms.lines import EDITOR, Lines, raw_texts, small_number
 LINE_KEY = "lines."
 
 
+def replaced(data: Any, values: Mapping[str, Any]) -> Any:
+    """What was sent, with some values put in place of what came."""
+    if not values:
+        return data
+    copy = data.copy()
+    for name, value in values.items():
+        copy[name] = str(value)
+    return copy
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """One button on top of the page: `action` submits the form, `url` leads elsewhere; neither of them when it is not enabled."""
@@ -86,6 +96,10 @@ class EntryPage(TemplateView):
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """申报, after the question was answered: like `save`."""
         raise NotImplementedError
+
+    def renewed(self) -> Mapping[str, Any]:
+        """Hidden fields to put anew into a page that a service refused (the version of the record that it shows)."""
+        return {}
 
     def new_url(self) -> str:
         """Where 新增 leads; empty for no such button."""
@@ -172,6 +186,7 @@ class EntryPage(TemplateView):
                 response = self.save(header.cleaned_data, rows) if action == "save" else self.declare(header.cleaned_data, rows)
             except ValidationError as error:
                 self._take_over(error, header, lines)
+                header.data = replaced(header.data, self.renewed())
             else:
                 shell.draft_saved(self.request, self.request.path)
                 return response

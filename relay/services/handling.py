@@ -55,7 +55,8 @@ _CLAIM = """
 
 _FINISH = """
     UPDATE relay_inboundmessage AS message
-       SET state = 'handled', finished_at = %(now)s, outcome = result.note, lease_token = NULL, leased_until = NULL
+       SET state = 'handled', finished_at = %(now)s, outcome = result.note,
+           reason_code = '', reason_text = '', lease_token = NULL, leased_until = NULL
       FROM unnest(%(ids)s::bigint[], %(notes)s::text[]) AS result(id, note)
      WHERE message.id = result.id AND message.lease_token = %(token)s AND message.state = 'ready'
 """

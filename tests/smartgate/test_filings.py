@@ -9,6 +9,7 @@ from lxml import etree
 
 from accounts.rights import RIGHTS, Right, Role
 from core.models import AuditEntry
+from core.workflow import ActionRefused
 from relay import services as relay_services
 from relay.models import InboundMessage, OutboundMessage
 from smartgate import services
@@ -297,7 +298,7 @@ def test_the_second_of_two_editors_is_told_and_loses_nothing(operator, operator_
     url = f"/smartgate/filings/{filing.pk}/edit/"
     assert operator_client.post(url, entry_post("save", header={"remark": "第一人"}, lock_version=1)).status_code == 302
     response = operator_client.post(url, entry_post("save", header={"remark": "第二人"}, lock_version=1))
-    assert "已被其他用户修改" in " ".join(problems_of(response))
+    assert "在您打开之后已被修改" in " ".join(problems_of(response))
     assert "第二人" in response.content.decode()
     filing.refresh_from_db()
     assert filing.remark == "第一人"
@@ -401,10 +402,79 @@ def test_a_bill_number_is_stored_as_it_was_typed(operator_client):
 @pytest.mark.covers("SGW-02")
 def test_a_new_filing_sent_twice_is_stored_once(operator_client):
     token = operator_client.get(NEW).context["form"]["entry_token"].value()
-    for remark in ("第一次", "第二次"):
-        response = operator_client.post(NEW, entry_post("save", header={"remark": remark}, entry_token=token))
-        assert response.status_code == 302
-    assert Filing.unscoped.get().remark == "第二次"
+    locations = {operator_client.post(NEW, entry_post("save", entry_token=token))["Location"] for _time in range(2)}
+    assert locations == {f"/smartgate/filings/{Filing.unscoped.get().pk}/edit/"}
+
+
+@pytest.mark.covers("SGW-02", "PRT-07")
+@pytest.mark.parametrize("before", ["save", "declare_confirmed", "delete"])
+def test_a_copied_window_with_another_vehicle_makes_another_filing(operator_client, before):
+    token = operator_client.get(NEW).context["form"]["entry_token"].value()
+    operator_client.post(NEW, entry_post("save" if before == "delete" else before, entry_token=token))
+    first = Filing.unscoped.get()
+    if before == "delete":
+        operator_client.post(f"/smartgate/filings/{first.pk}/delete/")
+    operator_client.post(NEW, entry_post("save", header={"bind_key_info": "辽B54321"}, entry_token=token))
+    first.refresh_from_db()
+    assert first.bind_key_info == "辽B12345"
+    assert Filing.unscoped.latest("id").bind_key_info == "辽B54321"
+    assert Filing.unscoped.count() == 2
+
+
+def test_an_old_page_sent_again_does_not_undo_what_a_colleague_did(operator, operator_client):
+    token = operator_client.get(NEW).context["form"]["entry_token"].value()
+    operator_client.post(NEW, entry_post("save", entry_token=token))
+    filing = Filing.unscoped.get()
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(remark="同事的备注"), lines=[line()])
+    operator_client.post(NEW, entry_post("save", entry_token=token))
+    filing.refresh_from_db()
+    assert filing.remark == "同事的备注"
+
+
+@pytest.mark.parametrize("action", ["save", "declare_confirmed"])
+def test_a_second_click_on_the_edit_page_is_no_failure(operator, operator_client, action):
+    filing = make_filing(operator)
+    data = entry_post(action, header={"remark": "改一次"}, lock_version=1)
+    url = f"/smartgate/filings/{filing.pk}/edit/"
+    first, second = (operator_client.post(url, data) for _click in range(2))
+    assert (first.status_code, second.status_code, second["Location"]) == (302, 302, first["Location"])
+    assert OutboundMessage.objects.count() == (action != "save")
+
+
+@pytest.mark.covers("PRT-07")
+def test_after_a_conflict_the_next_save_is_deliberate(operator, operator_client):
+    filing = make_filing(operator)
+    url = f"/smartgate/filings/{filing.pk}/edit/"
+    operator_client.post(url, entry_post("save", header={"remark": "第一人"}, lock_version=1))
+    response = operator_client.post(url, entry_post("save", header={"remark": "第二人"}, lock_version=1))
+    assert response.context["form"]["lock_version"].value() == "2"
+    operator_client.post(url, entry_post("save", header={"remark": "第二人"}, lock_version=2))
+    filing.refresh_from_db()
+    assert filing.remark == "第二人"
+
+
+@pytest.mark.covers("SGW-05")
+def test_a_rejection_after_a_refusal_stands_in_nobodys_way(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    filing.refresh_from_db()
+    receive_technical_receipt(filing.message_id, "REJECTED")
+    receive_receipt(filing, "REJECTED")
+    filing.refresh_from_db()
+    declare(operator_client, filing)
+    assert status_of(filing) == FilingStatus.DECLARED
+
+
+def test_a_copy_cannot_double_what_customs_may_hold(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    filing.refresh_from_db()
+    receive_technical_receipt(filing.message_id, "REJECTED")
+    receive_receipt(filing, "STORED")
+    with pytest.raises(ActionRefused, match=filing.trip_no):
+        services.declare_filing(actor=operator, filing_id=make_filing(operator).pk)
 
 
 @pytest.mark.covers("RLY-01")
@@ -460,7 +530,7 @@ def test_what_a_colleague_has_just_changed_is_not_deleted(operator, operator_cli
 def test_a_page_that_does_not_say_which_version_it_shows_overwrites_nothing(operator, operator_client):
     filing = make_filing(operator)
     response = operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", entry_post("save", header={"remark": "覆盖"}))
-    assert "已被其他用户修改" in " ".join(problems_of(response))
+    assert "在您打开之后已被修改" in " ".join(problems_of(response))
 
 
 @pytest.mark.covers("SGW-05")

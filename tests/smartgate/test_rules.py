@@ -46,12 +46,15 @@ BROKEN = {
         for name in ("vehicle_weight", "trailer_weight", "container_weight")
         for what, value, text in [
             ("negative", "-1", "0"),
-            ("not a number", "很重", "数字"),
+            ("not a number", "很重", "请输入数字，如 6200.5"),
             ("with four decimals", "1.0001", "3"),
             ("too large", "1234567890", "不超过 9 位"),
-            ("infinite", "Infinity", "数字"),
+            ("infinite", "Infinity", "请输入数字"),
         ]
     },
+    "weight with a decimal comma": (with_header(vehicle_weight="8600,5"), "请输入数字，如 6200.5"),
+    "weight as a programmer writes it": (with_header(vehicle_weight="1e3"), "请输入数字"),
+    "weight with an underscore": (with_header(vehicle_weight="1_000"), "请输入数字"),
     "remark too long": (with_header(remark="备" * 1001), "1000"),
     "vessel name of nothing but a zero-width blank": (with_line(vessel_name="\u200b"), "不可见的控制字符"),
     "voyage number with a zero-width blank": (with_line(voyage_no="01\u200b26W"), "不可见的控制字符"),
@@ -112,6 +115,8 @@ GOOD = {
     "electronic plate": with_header(bind_key_type="VE", bind_key_info="E20034120"),
     "IC card": with_header(bind_key_type="IC", bind_key_info="2100012345678"),
     "barcode": with_header(bind_key_type="BC", bind_key_info="Abc-0001"),
+    "full-width digits": with_header(vehicle_weight="８６００．５"),
+    "thousands parted by a comma": with_header(vehicle_weight="18,600.5"),
     "no flow type, no remark": with_header(vehicle_flow_type="", remark=""),
     "bill without number, exporting": {**with_header(ie_flag="E"), **with_line(object_id="")},
     "no vessel by road": {**with_header(transport_mode="4"), **with_line(vessel_name="")},
