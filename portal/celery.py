@@ -1,6 +1,7 @@
 """The Celery application: workers and beat start from here."""
 
 import os
+import signal
 
 from celery import Celery, signals
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -28,3 +29,11 @@ def refuse_wrong_settings(**_kwargs: object) -> None:
         refuse()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from None
+
+
+@signals.worker_process_init.connect
+def leave_ending_to_the_worker(**_kwargs: object) -> None:
+    """A pool process ignores SIGTERM: its worker gets the same signal when a whole group is ended, lets the task that runs finish, and then
+    ends the pool. Killed in the middle, the task would be reported as lost and run once more.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
