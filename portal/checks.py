@@ -27,6 +27,7 @@ POSITIVE_NUMBERS = (
     "RELAY_HANDLER_ATTEMPTS",
     "RELAY_SWEEP_SECONDS",
     "RELAY_POLL_SECONDS",
+    "CONTENT_ATTACHMENT_MAX_BYTES",
 )
 
 
@@ -102,9 +103,9 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
 
 @register("settings")
 def check_folders(**_kwargs: Any) -> list[CheckMessage]:
-    """The exchange directory can be written where it exists; a path that is a file cannot."""
+    """The directories for data, exchange and uploads can be written where they exist; a path that is a file cannot."""
     errors: list[CheckMessage] = []
-    for name in ("VAR_DIR", "EXCHANGE_ROOT"):
+    for name in ("VAR_DIR", "EXCHANGE_ROOT", "FILES_ROOT"):
         path: Path = getattr(settings, name)
         if not path.is_absolute():
             errors.append(Error(f"{name}={path} is not an absolute path.", id="portal.E012"))

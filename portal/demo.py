@@ -1,4 +1,4 @@
-"""Demo data: the accounts that `make run` prints, and filings that fill the query page.
+"""Demo data: the accounts that `make run` prints, filings that fill the query page, what stands on the home page.
 
 Filings are made by the same services that users call; those declared go through the relay to the customs simulator, whose
 script for a vehicle goes by its plate (`docs/protocol/README.md`), so every state shows up with real receipts.
@@ -11,12 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 from stdnum import iso6346
 
 from accounts.models import Enterprise, User
 from accounts.rights import Role
+from portal.applications import Key
+from portal.models import EVERYBODY, Attachment, Contact, ContentItem, Kind
 from smartgate import services
 from smartgate.models import BillType, BindKeyType, BusinessType, Filing, ImportExport, ObjectType, TransportMode, VehicleFlowType
 
@@ -178,3 +181,120 @@ def _line(chance: random.Random, business: BusinessType, flag: ImportExport, ves
 def _container_no(chance: random.Random) -> str:
     body = f"{chance.choice(OWNER_CODES)}{chance.randrange(10**6):06d}"
     return body + iso6346.calc_check_digit(body)
+
+
+@dataclass(frozen=True)
+class DemoItem:
+    """Something published; `days` ago, for everybody unless said otherwise. `attachment` is the name of a text file."""
+
+    kind: Kind
+    days: int
+    publisher: str
+    title: str
+    body: str = ""
+    audience: str = EVERYBODY
+    target_page: str = ""
+    attachment: str = ""
+
+
+PLATFORM, CENTRE, CUSTOMS = "辽宁国际贸易单一窗口", "中国电子口岸数据中心", "大连海关"
+CONTENT = (
+    DemoItem(
+        Kind.NOTICE,
+        2,
+        PLATFORM,
+        "关于国庆节期间平台服务安排的通知",
+        "国庆节期间平台正常运行，服务热线 24 小时值守。\n\n单据可随时录入和申报；人工审核事项顺延至节后第一个工作日办理。",
+    ),
+    DemoItem(
+        Kind.NOTICE,
+        9,
+        PLATFORM,
+        "关于智能卡口散杂货系统上线运行的通知",
+        "散杂货车辆进出海关监管场所，自即日起可通过本平台录入并申报车辆绑定信息。\n\n首次使用的企业请先核对海关注册编码。",
+        target_page="smartgate:new",
+    ),
+    DemoItem(
+        Kind.NOTICE,
+        1,
+        CENTRE,
+        "智能卡口散杂货系统操作手册（第 2 版）",
+        "新版手册补充了空车、集装箱车辆的录入说明。请下载附件查阅。",
+        Key.SMARTGATE,
+        attachment="智能卡口散杂货系统操作手册.txt",
+    ),
+    DemoItem(
+        Kind.NOTICE,
+        6,
+        CENTRE,
+        "关于规范填报车牌号和电子车牌的通知",
+        "车牌号请按行驶证填写，汉字、字母与数字之间不加空格。新能源车牌为八位。\n\n填报错误的单据可在“查询”中修改后重新申报。",
+        Key.SMARTGATE,
+        "smartgate:list",
+    ),
+    DemoItem(Kind.NOTICE, 20, CUSTOMS, "关于调整大窑湾口岸卡口开放时间的通知", "卡口开放时间调整为每日 6:00 至 24:00。", Key.SMARTGATE),
+    DemoItem(Kind.NOTICE, 31, CUSTOMS, "海关总署公告：关于增列海关监管方式代码的公告", "详见海关总署公告原文。"),
+    DemoItem(Kind.NEWS, 1, PLATFORM, "大连海关推出多项措施进一步优化口岸营商环境", "措施涵盖通关时效、口岸收费、单证电子化等方面。"),
+    DemoItem(Kind.NEWS, 4, PLATFORM, "中国（辽宁）国际贸易单一窗口成功实现原产地证书自助打印", "原产地证书申请人可在本企业自助打印证书。"),
+    DemoItem(Kind.NEWS, 12, PLATFORM, "辽宁自贸区大连片区组织口岸部门集中培训", "培训内容包括货物申报、口岸物流和原产地证业务。"),
+    DemoItem(Kind.NEWS, 25, PLATFORM, "跨境电子商务综合试验区扩围，零售进口业务稳步增长", "辽宁省内试验区业务量稳步增长。"),
+    DemoItem(Kind.POLICY, 15, CUSTOMS, "中华人民共和国海关监管区管理办法", "进出海关监管区的运输工具，应当接受海关监管。"),
+    DemoItem(Kind.POLICY, 40, CUSTOMS, "海关总署关于进出境运输车辆管理的有关规定", "适用于承运海关监管货物的境内运输车辆。"),
+    DemoItem(Kind.POLICY, 60, CUSTOMS, "关于推进全国海关通关一体化有关事项的公告", "企业可自主选择申报、纳税、验放地点。"),
+    DemoItem(
+        Kind.DOWNLOAD,
+        3,
+        PLATFORM,
+        "“单一窗口”用户管理手册",
+        "用户注册、登录和企业资质备案的操作说明。",
+        attachment="单一窗口用户管理手册.txt",
+    ),
+    DemoItem(Kind.DOWNLOAD, 8, PLATFORM, "智能卡口散杂货录入要点", "表头、表体各栏目的填制要求。", attachment="智能卡口散杂货录入要点.txt"),
+    DemoItem(Kind.VIDEO, 10, PLATFORM, "贸促会原产地证书申请—操作培训", "培训视频整理中，文字稿可在“资料下载”栏目查阅。"),
+    DemoItem(Kind.VIDEO, 10, PLATFORM, "智能卡口散杂货车辆申报—操作培训", "培训视频整理中，文字稿可在“资料下载”栏目查阅。"),
+    DemoItem(
+        Kind.FAQ,
+        5,
+        PLATFORM,
+        "单据暂存后还能修改吗？",
+        "可以。在“查询”中找到该单据，点击“修改”。申报后不能直接修改，被退单的可以修改后重新申报。",
+    ),
+    DemoItem(
+        Kind.FAQ, 7, PLATFORM, "提示“单据已申报，不能修改”怎么办？", "请先点击“查看回执”确认海关审核结果。仍有疑问的，请拨打服务热线。"
+    ),
+    DemoItem(Kind.FAQ, 14, PLATFORM, "忘记密码怎么办？", "请联系本企业管理员重置密码；企业管理员忘记密码的，请拨打服务热线。"),
+)
+#: M1 §5.1, M2.
+CONTACTS = (
+    ("7x24小时热线", Contact.Way.PHONE, "0411-82732333", True),
+    ("服务热线", Contact.Way.PHONE, "95198", True),
+    ("客服 QQ 1 群", Contact.Way.TEXT, "492792487", False),
+    ("客服 QQ 2 群", Contact.Way.TEXT, "194310489", False),
+    ("公众号", Contact.Way.TEXT, "辽宁国际贸易单一窗口", False),
+)
+
+
+def make_content() -> None:
+    """What stands on the home page and on an application's own page; only where staff have nothing published yet."""
+    if not Contact.objects.exists():
+        Contact.objects.bulk_create(
+            Contact(label=label, way=way, value=value, is_hotline=is_hotline, position=10 * number)
+            for number, (label, way, value, is_hotline) in enumerate(CONTACTS, start=1)
+        )
+    if ContentItem.objects.exists():
+        return
+    now = timezone.now()
+    for demo in CONTENT:
+        item = ContentItem.objects.create(
+            kind=demo.kind,
+            title=demo.title,
+            body=demo.body,
+            publisher=demo.publisher,
+            published_at=now - timedelta(days=demo.days),
+            audience=demo.audience,
+            target_page=demo.target_page,
+        )
+        if demo.attachment:
+            text = f"{demo.title}\n\n{demo.body}\n".encode()
+            attachment = Attachment(item=item, name=demo.attachment, size=len(text))
+            attachment.file.save(demo.attachment, ContentFile(text))

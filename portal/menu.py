@@ -1,4 +1,4 @@
-"""The left menu and the tiles of the home page: one declaration of what there is and which right opens it."""
+"""The left menu, and what the home page's tiles lead to: one declaration of what there is and which right opens it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.rights import Right
+from portal.applications import SMARTGATE, Application
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +22,28 @@ class MenuItem:
 
 @dataclass(frozen=True, slots=True)
 class MenuGroup:
-    """Entries of one application. `summary` is what the home page's tile says of it."""
+    """Entries of one application."""
 
-    label: str | Promise
-    icon: str
-    summary: str | Promise
+    application: Application
     items: Sequence[MenuItem]
 
 
 MENU: Sequence[MenuGroup] = (
     MenuGroup(
-        label=_("智能卡口散杂货"),
-        icon="truck",
-        summary=_("车辆进入海关监管场所前，录入并申报车牌号、电子车牌、IC卡或条形码等绑定介质信息。"),
+        application=SMARTGATE,
         items=(
             MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
             MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
         ),
     ),
 )
+
+
+def page_choices() -> list[tuple[str, str]]:
+    """Pages that an announcement can open: URL name and what staff choose it by."""
+    return [(item.url_name, f"{group.application.label} · {item.label}") for group in MENU for item in group.items]
+
+
+def page(url_name: str) -> MenuItem | None:
+    """The menu entry with this URL name; None when there is no such page any more."""
+    return next((item for group in MENU for item in group.items if item.url_name == url_name), None)

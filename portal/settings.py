@@ -193,12 +193,16 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 
-# -- Static files -------------------------------------------------------------------------------
+# -- Static and uploaded files ------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 #: The npm packages' files the pages use, copied there by `python -m devserver vendor`.
 VENDOR_DIR = VAR_DIR / "vendor"
 STATICFILES_DIRS = [BASE_DIR / "static", ("vendor", VENDOR_DIR)]
+#: Where the default storage keeps uploaded files. No address leads there: a view hands each out to whom it is meant for.
+MEDIA_ROOT = FILES_ROOT = Path(env.str("FILES_ROOT", default=str(VAR_DIR / "files")))
+#: Larger attachments of announcements and downloads are refused.
+CONTENT_ATTACHMENT_MAX_BYTES: int = env.int("CONTENT_ATTACHMENT_MAX_BYTES", default=100 * 1024 * 1024)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -6,11 +6,14 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 
 from core import shell
+from portal import queries
+from portal.applications import BY_KEY
 from portal.menu import MENU, MenuItem
+from portal.queries import Announcement
 
 THEME_COOKIE = "portal_theme"
 THEMES = ("auto", "light", "dark")
@@ -30,11 +33,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The entries of one application that this user may open; never empty for a user, unlinked for a visitor."""
+    """The entries of one application that this user may open; never empty."""
 
+    key: str
     label: str | Promise
     icon: str
-    summary: str | Promise
     entries: Sequence[Entry]
 
 
@@ -75,13 +78,26 @@ class WorkArea:
             mine = [item for item in group.items if self.user and self.user.has_right(item.right)]
             entries = [self._entry(item) for item in mine]
             if entries:
-                groups.append(Group(group.label, group.icon, group.summary, entries))
+                application = group.application
+                groups.append(Group(application.key.value, application.label, application.icon, entries))
         return groups
 
-    @property
-    def tiles(self) -> list[Group]:
-        """What the home page shows: a user's own menu; to a visitor every application there is, without ways in."""
-        return self.menu if self.user else [Group(group.label, group.icon, group.summary, ()) for group in MENU]
+    @cached_property
+    def register_url(self) -> str:
+        """Where 注册 leads; empty while the portal has no registration."""
+        try:
+            return reverse("accounts:register")
+        except NoReverseMatch:
+            return ""
+
+    @cached_property
+    def announcements(self) -> Sequence[Announcement]:
+        """系统公告 of the application that this page belongs to (PRT-02); none on pages of no application."""
+        match = self._request.resolver_match
+        application = BY_KEY.get(match.app_name) if match else None
+        if self.user is None or application is None or application.right is None or not self.user.has_right(application.right):
+            return ()
+        return queries.announcements(application.key.value)
 
     @cached_property
     def opened_pages(self) -> list[shell.OpenedPage]:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("", include("portal.preferences")),
+    path("content/", include("portal.content")),
     path("accounts/", include("accounts.urls")),
     path("reference/", include("reference.urls")),
     path("smartgate/", include("smartgate.urls")),

@@ -1,15 +1,26 @@
 """The home page and the pages for what went wrong."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.views.generic import TemplateView
+
+from portal import home, queries
+from portal.content import PublicPage
+from portal.shell import WorkArea
 
 
-class HomeView(TemplateView):
-    """What the portal offers; for a visitor and for a user."""
+class HomeView(PublicPage):
+    """What the portal offers and what is new; for a visitor and for a user (PRT-01)."""
 
     template_name = "home.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = self.request.user
+        return super().get_context_data(
+            editions=home.editions(WorkArea(self.request).menu, user), lists=home.lists(queries.newest(user)), **kwargs
+        )
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -30,6 +30,7 @@ NO_PAGES = {
     "opened-pages/",
     "accounts/logout/",
     "reference/lookup/<slug:table>/",
+    "content/attachments/<int:pk>/",
     "smartgate/filings/<int:pk>/status/",
     "smartgate/filings/<int:pk>/delete/",
 }
@@ -39,6 +40,9 @@ Way = tuple[str, ...]
 PAGES: dict[str, list[str | Way]] = {
     "": ["/"],
     "accounts/login/": ["/accounts/login/"],
+    "content/<slug:kind>/": ["/content/notice/", "/content/faq/", "/content/video/?after=lost"],
+    # What the demo publishes first: one for everybody, one that opens a page of an application.
+    "content/items/<int:pk>/": ["/content/items/1/", "/content/items/2/"],
     "smartgate/filings/": [
         "/smartgate/filings/",
         "/smartgate/filings/?entered_at_from=2026-13-45&trip_no=" + "x" * 60,

@@ -40,6 +40,8 @@ BAD = {
     "idle beyond absolute": ({"SESSION_IDLE_SECONDS": "99999999"}, "portal.E011"),
     "relative path": ({"VAR_DIR": "var"}, "portal.E012"),
     "path is a file": ({"EXCHANGE_ROOT": __file__}, "portal.E013"),
+    "uploads go into a file": ({"FILES_ROOT": __file__}, "portal.E013"),
+    "no attachment at all": ({"CONTENT_ATTACHMENT_MAX_BYTES": "0"}, "portal.E010"),
     "log format": ({"LOG_FORMAT": "yaml"}, "portal.E014"),
     "log level": ({"LOG_LEVEL": "LOUD"}, "portal.E015"),
     "no number": ({"SESSION_IDLE_SECONDS": "2h"}, "portal.E016"),

@@ -7,6 +7,7 @@ what the page does; that is told by the tests of its application.
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,9 +21,12 @@ from django.test import Client
 
 from accounts.models import Enterprise, User
 from accounts.rights import Right, Role
+from portal.applications import Key
+from portal.models import Contact
 from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
 from smartgate.models import Filing
 from tests.conftest import make_user
+from tests.portal.factories import make_attachment, make_item
 from tests.routes import address, routes
 from tests.smartgate.factories import make_filing
 
@@ -67,6 +71,11 @@ def _is_staff(user: User) -> bool:
     return user.is_staff
 
 
+def _reads_smartgate(user: User) -> bool:
+    """Staff read what they publish for others."""
+    return user.is_staff or user.has_right(Right.SMARTGATE_VIEW)
+
+
 def staff_only(answer: Answer) -> Row:
     """A page of /admin/."""
     return Row(answer, visitor=STAFF_LOGIN, without=STAFF_LOGIN, right=_is_staff)
@@ -79,6 +88,10 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "readyz": (everybody(200), everybody(405)),
     "preferences/": (everybody(405), everybody(302, theme="dark")),
     "opened-pages/": (everybody(405), everybody(302, close_all="1")),
+    "content/<slug:kind>/": (everybody(200), everybody(405)),
+    # The walk's item is for the users of one application; what is for everybody is told in test_content.
+    "content/items/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
+    "content/attachments/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
     "accounts/login/": (Row(302, visitor=200), Row(302, visitor=200)),
     "accounts/logout/": (everybody(405), everybody(302)),
     "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
@@ -121,7 +134,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "admin/accounts/user/<id>/password/": (staff_only(200), staff_only(200)),
 }
 
-CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user"}
+CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user", "portal/contentitem", "portal/contact"}
 #: Nothing is added or deleted there; `reference/code` has a change of its own, the others are to be looked at only.
 READ_BY_STAFF = {"reference/codetable", "reference/code", "reference/declarationelement"}
 
@@ -178,11 +191,26 @@ class World:
 
     def path(self, route: str, role: str, *, own: bool = True) -> str:
         """The address of a route, with parameters that exist."""
+        record = self.records.get(route.split("/<", maxsplit=1)[0])
+        if "<int:pk>" in route and record:
+            return address(route, pk=record.pk)
         if "<int:pk>" in route:
             return address(route, pk=self.filing(role, own=own).pk)
         model = route.removeprefix("admin/").split("/<")[0]
         record = self.records.get(model)
-        return address(route, table="customs", object_id=record.pk if record else 1, content_type_id=1, id=self.records["accounts/user"].pk)
+        return address(
+            route,
+            kind="notice",
+            table="customs",
+            object_id=record.pk if record else 1,
+            content_type_id=1,
+            id=self.records["accounts/user"].pk,
+        )
+
+
+@pytest.fixture(autouse=True)
+def _files(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +224,7 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture
 def world(operator: User, administrator: User, other_operator: User, staff: User) -> World:
     call_command("seed_reference", verbosity=0)
+    item = make_item(audience=Key.SMARTGATE)
     return World(
         users={
             VISITOR: None,
@@ -212,6 +241,10 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "auth/group": Group.objects.create(name="值班"),
             "accounts/enterprise": operator.enterprise,
             "accounts/user": operator,
+            "portal/contentitem": item,
+            "portal/contact": Contact.objects.create(label="服务热线", way=Contact.Way.PHONE, value="95198"),
+            "content/items": item,
+            "content/attachments": make_attachment(item),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
             "reference/declarationelement": DeclarationElement.objects.create(
@@ -251,11 +284,18 @@ def test_every_address_answers_as_the_table_says(world: World, role: str) -> Non
                 response = world.client(role).generic(
                     method, path, data=encoded(row.data), content_type="application/x-www-form-urlencoded"
                 )
+                read_to_end(response)
                 transaction.set_rollback(True)
             wanted, got = expected(row, world.users[role], own=own), given(response, path)
             if wanted != got:
                 wrong.append(f"{method} {path} ({'own' if own else 'of a stranger'}): {got}, expected {wanted}")
     assert not wrong, "\n".join(wrong)
+
+
+def read_to_end(response: Any) -> None:
+    """A download holds its file open until it is read."""
+    if response.streaming:
+        list(response)
 
 
 def encoded(data: Mapping[str, str]) -> bytes:
@@ -289,7 +329,7 @@ def everything() -> dict[str, list[Any]]:
 def test_looking_changes_nothing(world: World, role: str) -> None:
     before = everything()
     for route in TABLE:
-        world.client(role).get(world.path(route, role))
+        read_to_end(world.client(role).get(world.path(route, role)))
     assert everything() == before
 
 
