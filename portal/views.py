@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
+from core.http import leave_page, wants_part
 from portal import home, queries
 from portal.content import PublicPage
 from portal.shell import WorkArea
@@ -44,5 +45,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for a form that was open too long or came from elsewhere."""
+    """403 for a form that was open too long or came from elsewhere; the script's requests get the page anew, with a token that holds."""
+    if wants_part(request) and request.htmx.current_url_abs_path:  # type: ignore[attr-defined]
+        return leave_page(request, request.htmx.current_url_abs_path)  # type: ignore[attr-defined]
     return render(request, "csrf.html", status=403)

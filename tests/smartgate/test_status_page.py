@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from core.models import AuditEntry
@@ -91,3 +92,20 @@ def test_a_filing_that_moved_on_takes_no_step_of_its_entry_page(operator_client,
     assert f"当前状态为“{filing.status_label}”，不能修改" in page
     assert "确定要申报" not in page
     assert not AuditEntry.objects.filter(object_id=str(filing.pk), refused=True).exists()
+
+
+@pytest.mark.covers("SGW-07")
+def test_a_rejection_that_arrives_by_itself_brings_the_way_to_correct_it(operator, operator_client):
+    filing = make_filing(operator)
+    put_into(filing, FilingStatus.REJECTED)
+    part = operator_client.get(f"/smartgate/filings/{filing.pk}/status/", headers=HTMX).content.decode()
+    assert f'href="/smartgate/filings/{filing.pk}/edit/"' in part
+
+
+def test_a_line_sent_with_an_old_token_brings_the_page_anew(operator):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(operator)
+    here = "/smartgate/filings/new/"
+    response = client.post(here, {"action": "line_save"}, headers={**HTMX, "HX-Current-URL": f"http://testserver{here}"})
+    assert response["HX-Redirect"] == here
+    assert client.post(here, {"action": "save"}).status_code == 403

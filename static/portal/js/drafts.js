@@ -4,6 +4,8 @@
 
 const PREFIX = "draft:";
 const PAUSE_MS = 300;
+// What marks one copy of the page, and no content: a draft that brought back an old one could never be saved again.
+const PAGES_OWN = ["entry_token", "lock_version"];
 const user = document.body.dataset.user;
 const keyOf = (path) => `${PREFIX}${user}:${path}`;
 const here = location.pathname;
@@ -23,7 +25,7 @@ let timer;
 function contents() {
   const form = entryForm();
   const kept = [...new FormData(form)].filter(([name, value]) => {
-    if (typeof value !== "string" || name === "csrfmiddlewaretoken" || name === "tick") return false;
+    if (typeof value !== "string" || name === "csrfmiddlewaretoken" || name === "tick" || PAGES_OWN.includes(name)) return false;
     return form.elements.namedItem(name)?.type !== "password";
   });
   return JSON.stringify(kept);
@@ -81,6 +83,7 @@ function sayRestored() {
 async function restore(draft) {
   const values = new FormData();
   for (const [name, value] of JSON.parse(draft)) values.append(name, value);
+  for (const name of PAGES_OWN) values.append(name, entryForm().elements.namedItem(name)?.value ?? "");
   values.append("action", "restore");
   const asItCame = before;
   before = undefined;
