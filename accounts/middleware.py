@@ -10,10 +10,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from accounts import gates
+from accounts.models import User
 from core import audit
+from core.http import leave_page
 
 _STARTED = "session_started_at"
 _SEEN = "session_seen_at"
@@ -52,3 +57,25 @@ class SessionRulesMiddleware:
         now = int(time.time())
         if now - request.session.get(_SEEN, 0) >= _SEEN_EVERY_SECONDS:
             request.session[_SEEN] = now
+
+
+class GateMiddleware:
+    """Sends a logged-in user to what he has to do before anything else opens (`accounts.gates`)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> HttpResponse | None:
+        """Where to, when a gate stands in the way of the view that was asked for; comes back there afterwards."""
+        if not isinstance(request.user, User):
+            return None
+        gate = gates.next_gate(request, request.user)
+        match = request.resolver_match
+        if gate is None or match is None or gates.lets_pass(gate, match.view_name):
+            return None
+        return leave_page(request, redirect_to_login(request.get_full_path(), reverse(gate.url_name)).url)

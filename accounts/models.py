@@ -1,15 +1,72 @@
-"""Enterprises and their users."""
+"""Enterprises, their users, how they came to be here, and what proves who they are."""
 
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.auth.validators import ASCIIUsernameValidator
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts.rights import ENTERPRISE_ROLES, Role, rights_of
+from accounts.rights import ENTERPRISE_ROLES, ApplicationKey, Role, rights_of
 from core import identifiers
+from core.fields import EncryptedTextField
+from core.tenancy import TenantManager, TenantQuerySet
+
+
+class EnterpriseType(models.TextChoices):
+    """企业类型 (M2 企业信息); an enterprise may be several."""
+
+    SEA_FORWARDER = "sea_forwarder", _("海运货运代理")
+    AIR_FORWARDER = "air_forwarder", _("空运货运代理")
+    PORT_GROUP = "port_group", _("港务集团/码头")
+    AIRLINE = "airline", _("航空公司")
+    TALLY = "tally", _("理货公司")
+    CHARTERING_AGENT = "chartering_agent", _("散杂租船代理")
+    SHIPPING_LINE = "shipping_line", _("船公司")
+    SHIPPING_AGENT = "shipping_agent", _("船代公司")
+    MANUFACTURER = "manufacturer", _("制造商")
+    TRADER = "trader", _("贸易公司")
+    LOGISTICS_SERVICE = "logistics_service", _("物流产品/信息服务商")
+    SUPERVISING_AUTHORITY = "supervising_authority", _("行业监管部门")
+    ADMINISTERING_AUTHORITY = "administering_authority", _("行业管理部门")
+    EXPRESS = "express", _("快递公司")
+    CUSTOMS_BROKER = "customs_broker", _("报关行")
+    WAREHOUSE = "warehouse", _("仓储企业")
+    ROAD_HAULIER = "road_haulier", _("陆运公司")
+    YARD = "yard", _("场站")
+    OTHER = "other", _("其他")
+
+
+class Service(models.TextChoices):
+    """业务开通: what the single window as a whole offers (M2); this portal's own applications are `rights.ApplicationKey`."""
+
+    GOODS_DECLARATION = "goods_declaration", _("货物申报")
+    LICENCES = "licences", _("资质许可")
+    VESSEL_DECLARATION = "vessel_declaration", _("船舶申报")
+    GENERAL_QUERY = "general_query", _("综合信息查询")
+    MANIFEST = "manifest", _("舱单申报")
+    CROSS_BORDER_COMMERCE = "cross_border_commerce", _("跨境电商")
+    INSPECTION_BOOKING = "inspection_booking", _("查验预约")
+    AIR_EXPRESS = "air_express", _("空运快件申报")
+    DANGEROUS_GOODS = "dangerous_goods", _("危险货物联网核查")
+
+
+#: 通关政务业务 and 口岸物流业务, as the manual groups them (M2 业务开通).
+CLEARANCE_SERVICES = (
+    Service.GOODS_DECLARATION,
+    Service.LICENCES,
+    Service.VESSEL_DECLARATION,
+    Service.GENERAL_QUERY,
+    Service.MANIFEST,
+    Service.CROSS_BORDER_COMMERCE,
+)
+PORT_SERVICES = (Service.INSPECTION_BOOKING, Service.AIR_EXPRESS, Service.DANGEROUS_GOODS)
+
+
+def _of(choices: type[models.TextChoices], label: Any) -> "ArrayField[Any, Any]":
+    return ArrayField(models.CharField(max_length=30, choices=choices.choices), verbose_name=label, default=list, blank=True)
 
 
 class Enterprise(models.Model):
@@ -21,8 +78,14 @@ class Enterprise(models.Model):
     customs_registration_no = models.CharField(
         _("海关注册编码"), max_length=10, blank=True, validators=[identifiers.validate_customs_registration_no]
     )
+    enterprise_types = _of(EnterpriseType, _("企业类型"))
+    legal_person_name = models.CharField(_("法人姓名"), max_length=50, blank=True)
+    legal_person_id_no = EncryptedTextField(_("法人身份证号"), blank=True)
     office_phone = models.CharField(_("办公电话"), max_length=30, blank=True)
     office_address = models.CharField(_("办公地址"), max_length=200, blank=True)
+    #: What it opened at registration, and since in 我的应用权限.
+    services = _of(Service, _("业务开通"))
+    applications = _of(ApplicationKey, _("开通的应用"))
     is_active = models.BooleanField(_("启用"), default=True)
     created_at = models.DateTimeField(_("登记时间"), auto_now_add=True)
 
@@ -64,7 +127,8 @@ class User(AbstractUser):
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
     full_name = models.CharField(_("姓名"), max_length=50)
-    mobile = models.CharField(_("手机号"), max_length=20, blank=True)
+    id_no = EncryptedTextField(_("身份证号"), blank=True)
+    mobile = models.CharField(_("手机号"), max_length=11, blank=True, validators=[identifiers.validate_mobile])
     role = models.CharField(_("角色"), max_length=30, choices=Role.choices)
     enterprise = models.ForeignKey(
         Enterprise, verbose_name=_("所属企业"), null=True, blank=True, on_delete=models.PROTECT, related_name="users"
@@ -73,6 +137,15 @@ class User(AbstractUser):
     unloading_code = models.CharField(_("卸货地代码"), max_length=20, blank=True)
     #: Number of the bound IC card; the card issue brings binding, until then it is empty.
     ic_card_no = models.CharField(_("IC 卡号"), max_length=13, blank=True, validators=[identifiers.validate_ic_card_no])
+    #: Which of the enterprise's applications an operator may use (我的应用权限); an administrator may use all of them.
+    applications = _of(ApplicationKey, _("应用权限"))
+    #: When 账号验证 was passed (ACC-08); until then nothing else opens for a user of an enterprise.
+    first_login_verified_at = models.DateTimeField(_("首次登录验证时间"), null=True, blank=True)
+    #: Set where somebody else chose the password: the user must choose his own before anything else opens.
+    must_change_password = models.BooleanField(_("须修改密码"), default=False)
+    #: ACC-12: when the account was frozen for not being used, and when its user was told that it would be.
+    frozen_at = models.DateTimeField(_("冻结时间"), null=True, blank=True)
+    dormancy_warned_at = models.DateTimeField(_("冻结提醒时间"), null=True, blank=True)
 
     objects: ClassVar[PortalUserManager] = PortalUserManager()
     REQUIRED_FIELDS = ["full_name"]
@@ -90,14 +163,194 @@ class User(AbstractUser):
             ),
         ]
 
+    @property
+    def is_administrator(self) -> bool:
+        """Whether this is the administrator of an enterprise."""
+        return self.role == Role.ENTERPRISE_ADMINISTRATOR
+
+    @property
+    def open_applications(self) -> frozenset[str] | None:
+        """The applications open to this user; None for users of authorities and the platform, to whom no enterprise opens any."""
+        if self.enterprise is None:
+            return None
+        opened = frozenset(self.enterprise.applications)
+        return opened if self.is_administrator else opened & frozenset(self.applications)
+
+    @property
+    def masked_mobile(self) -> str:
+        """138****1234: enough for its owner to know it."""
+        return f"{self.mobile[:3]}****{self.mobile[-4:]}" if self.mobile else ""
+
     def has_right(self, right: str) -> bool:
         """Whether this user may do `right` (a name of `accounts.rights.Right`); a closed account or enterprise may nothing."""
-        if not self.is_active or (self.enterprise is not None and not self.enterprise.is_active):
+        if not self.is_active or self.frozen_at is not None or (self.enterprise is not None and not self.enterprise.is_active):
             return False
-        return right in rights_of(self.role)
+        return right in rights_of(self.role, self.open_applications)
 
     def get_full_name(self) -> str:
         return self.full_name or self.username
 
     def get_short_name(self) -> str:
         return self.get_full_name()
+
+
+class ReviewStatus(models.TextChoices):
+    """How far a registration is (ACC-06)."""
+
+    PENDING = "pending", _("待审核")
+    APPROVED = "approved", _("审核通过")
+    REJECTED = "rejected", _("审核不通过")
+
+
+class Registration(models.Model):
+    """One filled-in registration: what was said, what was agreed to, and what the platform's staff decided.
+
+    It keeps its own copy of what names the applicant: a rejected registration gives the credit code and the user name free again.
+    """
+
+    enterprise = models.ForeignKey(Enterprise, verbose_name=_("企业"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    user = models.ForeignKey("accounts.User", verbose_name=_("用户"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    role = models.CharField(_("注册角色"), max_length=30, choices=Role.choices)
+    enterprise_name = models.CharField(_("企业名称"), max_length=200)
+    credit_code = models.CharField(_("统一社会信用代码"), max_length=18, db_index=True)
+    username = models.CharField(_("登录用户名"), max_length=18)
+    full_name = models.CharField(_("姓名"), max_length=50)
+    mobile = models.CharField(_("手机号"), max_length=11)
+    email = models.EmailField(_("邮箱"))
+    services = _of(Service, _("业务开通"))
+    applications = _of(ApplicationKey, _("开通的应用"))
+    inspection_registration_no = models.CharField(_("企业报检注册号"), max_length=10, blank=True)
+    customs_registration_no = models.CharField(_("企业海关注册编码"), max_length=10, blank=True)
+    ic_card_no = models.CharField(_("用户海关IC卡号"), max_length=13, blank=True)
+    #: Which version of each agreement was accepted: [{"agreement": …, "version": …, "sha256": …, "accepted_at": …}].
+    agreements = models.JSONField(_("接受的协议"), default=list)
+    ip = models.CharField(_("来源地址"), max_length=64, blank=True)
+    status = models.CharField(_("审核状态"), max_length=10, choices=ReviewStatus.choices, default=ReviewStatus.PENDING)
+    reason = models.CharField(_("审核意见"), max_length=500, blank=True)
+    reviewed_by = models.ForeignKey(
+        "accounts.User", verbose_name=_("审核人"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    submitted_at = models.DateTimeField(_("提交时间"))
+    reviewed_at = models.DateTimeField(_("审核时间"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("注册申请")
+        verbose_name_plural = _("注册申请")
+        indexes = [models.Index(fields=["status", "-submitted_at"], name="registration_status")]
+
+    def __str__(self) -> str:
+        return f"{self.enterprise_name} {self.username}"
+
+
+class Qualification(models.Model):
+    """我的资质 of one enterprise (ACC-11). Passwords of other systems are encrypted and never shown again."""
+
+    enterprise = models.OneToOneField(
+        Enterprise, verbose_name=_("企业"), primary_key=True, on_delete=models.CASCADE, related_name="qualification"
+    )
+    has_foreign_trade_record = models.BooleanField(_("是否已有对外贸易经营者备案"), null=True, blank=True)
+    inspection_registration_no = models.CharField(_("报检单位注册号"), max_length=10, blank=True)
+    eciq_account = models.CharField(_("质检ECIQ申报账号"), max_length=50, blank=True)
+    eciq_password = EncryptedTextField(_("质检ECIQ申报密码"), blank=True)
+    origin_record_no = models.CharField(_("质检产地证备案号"), max_length=20, blank=True)
+    origin_platform_account = models.CharField(_("质检通讯平台账号"), max_length=50, blank=True)
+    origin_platform_password = EncryptedTextField(_("质检通讯平台密码"), blank=True)
+    ccpit_code = models.CharField(_("贸促会编码"), max_length=6, blank=True, validators=[identifiers.validate_ccpit_code])
+    ccpit_enterprise_code = models.CharField(
+        _("企业编码"), max_length=9, blank=True, validators=[identifiers.validate_ccpit_enterprise_code]
+    )
+    ccpit_signatory = models.CharField(_("手签员姓名"), max_length=50, blank=True)
+    lock_version = models.PositiveIntegerField(_("版本"), default=0)
+
+    objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
+    unscoped: ClassVar[Any] = models.Manager.from_queryset(TenantQuerySet)()
+
+    class Meta:
+        verbose_name = _("企业资质")
+        verbose_name_plural = _("企业资质")
+        base_manager_name = "unscoped"
+
+    def __str__(self) -> str:
+        return str(self.enterprise)
+
+
+class SmsPurpose(models.TextChoices):
+    """What an SMS code is good for: a code for one thing opens no other."""
+
+    REGISTRATION = "registration", _("用户注册")
+    FIRST_LOGIN = "first_login", _("账号验证")
+    PASSWORD_RESET = "password_reset", _("找回密码")
+    NEW_MOBILE = "new_mobile", _("更换手机号")
+
+
+class SmsCode(models.Model):
+    """A code under way to a phone. Of the six digits only a keyed digest is kept."""
+
+    purpose = models.CharField(max_length=20, choices=SmsPurpose.choices)
+    mobile = models.CharField(max_length=11)
+    digest = models.CharField(max_length=64)
+    ip = models.CharField(max_length=64, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("短信验证码")
+        verbose_name_plural = _("短信验证码")
+        indexes = [
+            models.Index(fields=["mobile", "-created_at"], name="sms_code_mobile"),
+            models.Index(fields=["ip", "-created_at"], name="sms_code_ip"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class LoginMethod(models.TextChoices):
+    """By what somebody logged in."""
+
+    PASSWORD = "password", _("用户名密码")
+    SINGLE_SIGN_ON = "single_sign_on", _("中央标准版")
+    PASSKEY = "passkey", _("通行密钥")
+
+
+class LoginOutcome(models.TextChoices):
+    """How an attempt to log in ended."""
+
+    FAILED = "failed", _("用户名或密码不正确")
+    SUCCEEDED = "succeeded", _("成功")
+    #: The password was right and the account may not be used: pending, rejected, frozen, disabled.
+    CLOSED = "closed", _("账号不可用")
+    THROTTLED = "throttled", _("尝试过多")
+
+
+class LoginAttempt(models.Model):
+    """One attempt to log in: the login history of a user (ACC-14) and what the throttle counts.
+
+    `account` is a keyed digest of what was typed as user name: people type passwords into that field, too.
+    """
+
+    at = models.DateTimeField(_("时间"))
+    account = models.CharField(max_length=64)
+    user = models.ForeignKey("accounts.User", verbose_name=_("用户"), null=True, on_delete=models.CASCADE, related_name="login_attempts")
+    method = models.CharField(_("登录方式"), max_length=20, choices=LoginMethod.choices)
+    outcome = models.CharField(_("结果"), max_length=20, choices=LoginOutcome.choices)
+    #: Whether the browser had logged in to this account before.
+    known_browser = models.BooleanField(_("常用浏览器"), default=False)
+    ip = models.CharField(_("来源地址"), max_length=64, blank=True)
+    place = models.CharField(_("地点"), max_length=100, blank=True)
+    device = models.CharField(_("设备"), max_length=100, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("登录记录")
+        verbose_name_plural = _("登录记录")
+        indexes = [
+            models.Index(fields=["account", "-at"], name="login_attempt_account"),
+            models.Index(fields=["ip", "-at"], name="login_attempt_ip"),
+            models.Index(fields=["user", "-at", "-id"], name="login_attempt_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.outcome}"

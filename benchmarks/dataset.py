@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 from stdnum.cn import uscc
 
 from accounts.models import Enterprise, User
-from accounts.rights import Role
+from accounts.rights import ApplicationKey, Role
 from core.identifiers import organisation_check_character
 from devserver.prepare import say
 
@@ -167,8 +168,17 @@ def _user(username: str, number: int) -> User:
     serial = f"{10_000_000 + number}"
     body = f"91210200{serial}{organisation_check_character(serial)}"
     code = body + uscc.calc_check_digit(body)
-    enterprise = Enterprise.objects.create(name=f"测量用企业 {number}", credit_code=code, organisation_code=code[8:17])
-    return User.objects.create_user(username, full_name=username, role=Role.OPERATOR, enterprise=enterprise)
+    enterprise = Enterprise.objects.create(
+        name=f"测量用企业 {number}", credit_code=code, organisation_code=code[8:17], applications=ApplicationKey.values
+    )
+    return User.objects.create_user(
+        username,
+        full_name=username,
+        role=Role.OPERATOR,
+        enterprise=enterprise,
+        applications=ApplicationKey.values,
+        first_login_verified_at=timezone.now(),
+    )
 
 
 def clear(writer: User) -> None:

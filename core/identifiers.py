@@ -81,6 +81,22 @@ def validate_identity_number(value: str, *, today: date | None = None) -> None:
         raise ValidationError(_("身份证号不正确：应为 18 位，出生日期真实且校验码相符。"), code="identity_number")
 
 
+def validate_mobile(value: str) -> None:
+    """手机号 of the mainland: 11 digits, the second 3 to 9."""
+    if not re.fullmatch(r"1[3-9][0-9]{9}", value):
+        raise ValidationError(_("手机号不正确：应为 11 位数字，以 13 至 19 开头。"), code="mobile")
+
+
+def validate_inspection_registration_no(value: str) -> None:
+    """报检单位注册号, 10 digits (M2 报检资质备案)."""
+    if not re.fullmatch(r"[0-9]{10}", value):
+        raise ValidationError(
+            _("报检注册号“%(value)s”不正确：应为 10 位数字。"),
+            params={"value": value},
+            code="inspection_registration_no",
+        )
+
+
 def validate_customs_registration_no(value: str) -> None:
     """海关注册编码, 10 characters: district 4, zone 1, type 1, serial 4. Letters occur (330261A004)."""
     if not re.fullmatch(r"[0-9]{4}[0-9A-Z]{6}", value):

@@ -56,8 +56,20 @@ def refuse_taken_port(port: int) -> None:
             ) from error
 
 
+def simulator_port(wanted: int) -> int:
+    """The port a simulator listens on: the wanted one where it is free, so that its address stays the same, else any."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError, OverflowError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise DevServerError("No port of 127.0.0.1 is free for the simulators.")
+
+
 def child_environment(environment: Mapping[str, str], directory: Path, port: int, addresses: services.ServiceAddresses) -> dict[str, str]:
     """What the processes of the portal get: the person's own environment, and over it what makes this start."""
+    sms_port, standard_edition_port = simulator_port(port + 10), simulator_port(port + 20)
     return {
         **environment,
         **addresses.environment(),
@@ -67,6 +79,15 @@ def child_environment(environment: Mapping[str, str], directory: Path, port: int
         "EXCHANGE_ROOT": str(directory / "exchange"),
         "PORT": str(port),
         "WEB_BIND": f"127.0.0.1:{port}",
+        "PORTAL_URL": f"http://127.0.0.1:{port}",
+        "SMS_SIMULATOR_PORT": str(sms_port),
+        "SMS_GATEWAY_URL": f"http://127.0.0.1:{sms_port}/messages",
+        "SMS_GATEWAY_TOKEN": "sms-simulator",
+        "EMAIL_URL": f"filemail://{directory / 'mail'}",
+        "STANDARD_EDITION_PORT": str(standard_edition_port),
+        "STANDARD_EDITION_ISSUER": f"http://127.0.0.1:{standard_edition_port}",
+        "STANDARD_EDITION_CLIENT_ID": "liaoning-portal",
+        "STANDARD_EDITION_CLIENT_SECRET": "standard-edition-simulator",
         "PYTHONUNBUFFERED": "1",
         # `python` in the Procfile is this one, wherever the clone was moved to.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",

@@ -19,6 +19,7 @@ _running = contextlib.ExitStack()
 def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Set the mode and start the servers ahead of pytest-django, which imports the settings in this hook, before any conftest."""
     os.environ.setdefault("PORTAL_MODE", "test")
+    os.environ.setdefault("CAPTCHA_TEST_MODE", "1")
     if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
         os.environ.update(_running.enter_context(services.ephemeral()).environment())
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):

@@ -7,16 +7,7 @@ from django.db.models import TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts.rights import Right
-
-
-class Key(TextChoices):
-    """An application's name in the database and its URL namespace; the labels are the manuals' words."""
-
-    SMARTGATE = "smartgate", _("智能卡口散杂货")
-    ORIGIN_CERT = "origin_cert", _("贸促会原产地证申报")
-    INSPECTION = "inspection", _("海关查验信息推送")
-    HSCODE_LIBRARY = "hscode_library", _("规范申报企业专属库")
+from accounts.rights import ApplicationKey, Right
 
 
 class Edition(TextChoices):
@@ -33,7 +24,7 @@ class Application:
     `service` is the heading it stands under (口岸物流), `right` what opens it: None while the application is not there yet.
     """
 
-    key: Key
+    key: ApplicationKey
     edition: Edition
     service: str | Promise
     icon: str
@@ -47,7 +38,7 @@ class Application:
 
 
 SMARTGATE = Application(
-    Key.SMARTGATE,
+    ApplicationKey.SMARTGATE,
     Edition.STANDARD,
     _("口岸物流"),
     "truck",
@@ -57,21 +48,21 @@ SMARTGATE = Application(
 APPLICATIONS: Sequence[Application] = (
     SMARTGATE,
     Application(
-        Key.ORIGIN_CERT,
+        ApplicationKey.ORIGIN_CERT,
         Edition.STANDARD,
         _("原产地证"),
         "certificate",
         _("向中国贸促会申报一般原产地证书和优惠原产地证书，查询审核结果，自主打印。"),
     ),
     Application(
-        Key.INSPECTION,
+        ApplicationKey.INSPECTION,
         Edition.LOCAL,
         _("口岸服务"),
         "clipboard-check",
         _("查询和接收本企业的海关查验指令、调箱反馈等信息。"),
     ),
     Application(
-        Key.HSCODE_LIBRARY,
+        ApplicationKey.HSCODE_LIBRARY,
         Edition.LOCAL,
         _("货物申报"),
         "books",

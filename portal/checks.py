@@ -28,6 +28,14 @@ POSITIVE_NUMBERS = (
     "RELAY_SWEEP_SECONDS",
     "RELAY_POLL_SECONDS",
     "CONTENT_ATTACHMENT_MAX_BYTES",
+    "LOGIN_FAILURES_PER_ACCOUNT",
+    "LOGIN_FAILURES_PER_ADDRESS",
+    "LOGIN_CLOSED_SECONDS",
+    "DORMANT_AFTER_DAYS",
+    "DORMANCY_WARNING_DAYS",
+    "SMS_GATEWAY_TIMEOUT_SECONDS",
+    "SMS_CODES_PER_ADDRESS_AND_HOUR",
+    "NOTIFICATION_KEEP_DAYS",
 )
 
 
@@ -96,6 +104,8 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = [
         Error(f"{name} must be greater than 0.", id="portal.E010") for name in POSITIVE_NUMBERS if getattr(settings, name) <= 0
     ]
+    if settings.DORMANCY_WARNING_DAYS >= settings.DORMANT_AFTER_DAYS:
+        errors.append(Error("DORMANCY_WARNING_DAYS is not less than DORMANT_AFTER_DAYS.", id="portal.E020"))
     if settings.SESSION_IDLE_SECONDS > settings.SESSION_ABSOLUTE_SECONDS:
         errors.append(Error("SESSION_IDLE_SECONDS is greater than SESSION_ABSOLUTE_SECONDS.", id="portal.E011"))
     return errors
@@ -155,3 +165,32 @@ def check_vendor_files(**_kwargs: Any) -> list[CheckMessage]:
     if settings.PORTAL_MODE != "production" or (settings.VENDOR_DIR / "icons").is_dir():
         return []
     return [Error(f"{settings.VENDOR_DIR} lacks the pages' icons.", hint="Run `make setup` with this VAR_DIR.", id="portal.E019")]
+
+
+@register("settings")
+def check_accounts(**_kwargs: Any) -> list[CheckMessage]:
+    """Registration and login: known words, keys of one's own, gateways that can be reached, no open picture code in production."""
+    errors: list[CheckMessage] = []
+    if settings.REGISTRATION_REVIEW not in ("auto", "manual"):
+        errors.append(Error(f"REGISTRATION_REVIEW={settings.REGISTRATION_REVIEW!r} is neither auto nor manual.", id="portal.E021"))
+    errors += _check_url("SMS_GATEWAY_URL", "portal.E022") + _check_url("STANDARD_EDITION_ISSUER", "portal.E023")
+    if settings.STANDARD_EDITION_ISSUER and not settings.STANDARD_EDITION_CLIENT_ID:
+        errors.append(Error("STANDARD_EDITION_ISSUER is set, STANDARD_EDITION_CLIENT_ID is not.", id="portal.E023"))
+    if settings.PORTAL_MODE != "production":
+        return errors
+    if settings.DEFAULT_FIELD_KEY in settings.FIELD_KEYS or any(len(key) < 32 for key in settings.FIELD_KEYS):
+        errors.append(Error("FIELD_KEYS is missing, the public default, or holds a key of fewer than 32 characters.", id="portal.E024"))
+    if settings.CAPTCHA_TEST_MODE:
+        errors.append(Error("CAPTCHA_TEST_MODE is on in production.", hint="Unset CAPTCHA_TEST_MODE.", id="portal.E025"))
+    if not (settings.SMS_GATEWAY_URL and settings.SMS_GATEWAY_TOKEN):
+        errors.append(Error("SMS_GATEWAY_URL or SMS_GATEWAY_TOKEN is missing: nobody could register or log in.", id="portal.E026"))
+    return errors
+
+
+def _check_url(name: str, check_id: str) -> list[CheckMessage]:
+    """An address of another system: empty, or HTTPS; the demo and the tests speak to simulators on this machine."""
+    value = getattr(settings, name)
+    schemes = ("https://",) if settings.PORTAL_MODE == "production" else ("https://", "http://")
+    if not value or value.startswith(schemes):
+        return []
+    return [Error(f"{name}={value!r} does not begin with {' or '.join(schemes)}.", id=check_id)]

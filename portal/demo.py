@@ -17,8 +17,7 @@ from django.utils import timezone
 from stdnum import iso6346
 
 from accounts.models import Enterprise, User
-from accounts.rights import Role
-from portal.applications import Key
+from accounts.rights import ApplicationKey, Role
 from portal.models import EVERYBODY, Attachment, Contact, ContentItem, Kind
 from smartgate import services
 from smartgate.models import BillType, BindKeyType, BusinessType, Filing, ImportExport, ObjectType, TransportMode, VehicleFlowType
@@ -45,19 +44,21 @@ class DemoUser:
     username: str
     full_name: str
     role: Role
+    #: Answered by the SMS simulator.
+    mobile: str
     enterprise: DemoEnterprise | None = None
     unloading_code: str = ""
     is_staff: bool = False
 
 
 USERS = (
-    DemoUser("demo_admin", "王管理", Role.ENTERPRISE_ADMINISTRATOR, FORWARDER),
-    DemoUser("demo_operator", "李操作", Role.OPERATOR, FORWARDER),
-    DemoUser("other_operator", "赵操作", Role.OPERATOR, HAULIER),
-    DemoUser("demo_terminal", "孙场站", Role.TERMINAL, unloading_code="DYW01"),
-    DemoUser("demo_customs", "周关员", Role.CUSTOMS),
-    DemoUser("demo_ccpit", "吴贸促", Role.CCPIT),
-    DemoUser("demo_staff", "郑平台", Role.PLATFORM_STAFF, is_staff=True),
+    DemoUser("demo_admin", "王管理", Role.ENTERPRISE_ADMINISTRATOR, "13904110001", FORWARDER),
+    DemoUser("demo_operator", "李操作", Role.OPERATOR, "13904110002", FORWARDER),
+    DemoUser("other_operator", "赵操作", Role.OPERATOR, "13904110003", HAULIER),
+    DemoUser("demo_terminal", "孙场站", Role.TERMINAL, "13904110004", unloading_code="DYW01"),
+    DemoUser("demo_customs", "周关员", Role.CUSTOMS, "13904110005"),
+    DemoUser("demo_ccpit", "吴贸促", Role.CCPIT, "13904110006"),
+    DemoUser("demo_staff", "郑平台", Role.PLATFORM_STAFF, "13904110007", is_staff=True),
 )
 
 VESSELS = ("中远海运大连", "新海天", "长荣山海", "中谷辽宁", "泛亚营口", "海丰渤海")
@@ -80,6 +81,7 @@ def make_accounts() -> None:
                 "organisation_code": demo.credit_code[8:17],
                 "customs_registration_no": demo.customs_registration_no,
                 "office_address": demo.office_address,
+                "applications": ApplicationKey.values,
             },
         )
     for user in USERS:
@@ -91,6 +93,9 @@ def make_accounts() -> None:
                 role=user.role,
                 enterprise=enterprises[user.enterprise],
                 unloading_code=user.unloading_code,
+                mobile=user.mobile,
+                applications=ApplicationKey.values if user.role == Role.OPERATOR else [],
+                first_login_verified_at=timezone.now(),
                 is_staff=user.is_staff,
                 is_superuser=user.is_staff,
             )
@@ -220,7 +225,7 @@ CONTENT = (
         CENTRE,
         "智能卡口散杂货系统操作手册（第 2 版）",
         "新版手册补充了空车、集装箱车辆的录入说明。请下载附件查阅。",
-        Key.SMARTGATE,
+        ApplicationKey.SMARTGATE,
         attachment="智能卡口散杂货系统操作手册.txt",
     ),
     DemoItem(
@@ -229,10 +234,12 @@ CONTENT = (
         CENTRE,
         "关于规范填报车牌号和电子车牌的通知",
         "车牌号请按行驶证填写，汉字、字母与数字之间不加空格。新能源车牌为八位。\n\n填报错误的单据可在“查询”中修改后重新申报。",
-        Key.SMARTGATE,
+        ApplicationKey.SMARTGATE,
         "smartgate:list",
     ),
-    DemoItem(Kind.NOTICE, 20, CUSTOMS, "关于调整大窑湾口岸卡口开放时间的通知", "卡口开放时间调整为每日 6:00 至 24:00。", Key.SMARTGATE),
+    DemoItem(
+        Kind.NOTICE, 20, CUSTOMS, "关于调整大窑湾口岸卡口开放时间的通知", "卡口开放时间调整为每日 6:00 至 24:00。", ApplicationKey.SMARTGATE
+    ),
     DemoItem(Kind.NOTICE, 31, CUSTOMS, "海关总署公告：关于增列海关监管方式代码的公告", "详见海关总署公告原文。"),
     DemoItem(Kind.NEWS, 1, PLATFORM, "大连海关推出多项措施进一步优化口岸营商环境", "措施涵盖通关时效、口岸收费、单证电子化等方面。"),
     DemoItem(Kind.NEWS, 4, PLATFORM, "中国（辽宁）国际贸易单一窗口成功实现原产地证书自助打印", "原产地证书申请人可在本企业自助打印证书。"),

@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.rights import ApplicationKey
 from core.text import validate_plain_text
 from portal import menu
-from portal.applications import APPLICATIONS, Key
+from portal.applications import APPLICATIONS
 from portal.attachments import MediaType
 
 EVERYBODY = "all"
@@ -33,7 +34,7 @@ class Kind(models.TextChoices):
 
 def audiences() -> list[tuple[str, Any]]:
     """Whom an item is for: everybody, or the users of one application."""
-    return [(EVERYBODY, _("全部用户")), *Key.choices]
+    return [(EVERYBODY, _("全部用户")), *ApplicationKey.choices]
 
 
 class ContentItemQuerySet(models.QuerySet["ContentItem"]):

@@ -11,9 +11,10 @@ import pytest
 from django.core.cache import cache
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Enterprise, User
-from accounts.rights import Role
+from accounts.rights import ApplicationKey, Role
 from reference import queries as reference_queries
 
 PASSWORD = "Harbour2026"
@@ -47,11 +48,12 @@ def make_enterprise(number: int, name: str) -> Enterprise:
     from tests.factories import credit_code
 
     code = credit_code(number)
-    return Enterprise.objects.create(name=name, credit_code=code, organisation_code=code[8:17])
+    return Enterprise.objects.create(name=name, credit_code=code, organisation_code=code[8:17], applications=ApplicationKey.values)
 
 
 def make_user(username: str, role: Role, enterprise: Enterprise | None = None, **extra: Any) -> User:
-    """A user whose password is PASSWORD."""
+    """A user whose password is PASSWORD, who has been here before and may use all applications; `extra` says otherwise."""
+    extra = {"first_login_verified_at": timezone.now(), "applications": ApplicationKey.values, **extra}
     return User.objects.create_user(username, password=PASSWORD, full_name=username, role=role, enterprise=enterprise, **extra)
 
 

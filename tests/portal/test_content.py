@@ -13,8 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from accounts.rights import Role
-from portal.applications import Key
+from accounts.rights import ApplicationKey, Role
 from portal.content import PAGE_SIZE
 from portal.models import Attachment, Contact, ContentItem, Kind
 from portal.queries import HOME_ITEMS
@@ -217,7 +216,10 @@ def test_staff_without_the_right_to_content_see_what_readers_see() -> None:
 
 @pytest.mark.covers("PRT-02")
 def test_what_is_for_one_application_is_for_its_users_only(client: Client, operator_client: Client) -> None:
-    item, other = make_item(title="卡口用户须知", audience=Key.SMARTGATE), make_item(title="原产地证须知", audience=Key.ORIGIN_CERT)
+    item, other = (
+        make_item(title="卡口用户须知", audience=ApplicationKey.SMARTGATE),
+        make_item(title="原产地证须知", audience=ApplicationKey.ORIGIN_CERT),
+    )
     customs = Client()
     customs.force_login(make_user("customs1", Role.CUSTOMS))
     for browser, status in ((client, 404), (customs, 404), (operator_client, 200)):
@@ -401,10 +403,10 @@ def test_staff_find_what_readers_see_and_what_not(staff_client: Client, state: s
 
 @pytest.mark.covers("PRT-02")
 def test_an_applications_pages_show_its_announcements(operator_client: Client) -> None:
-    item = make_item(title="卡口维护公告", audience=Key.SMARTGATE)
+    item = make_item(title="卡口维护公告", audience=ApplicationKey.SMARTGATE)
     make_item(title="给所有人的公告")
-    make_item(title="别的应用的公告", audience=Key.ORIGIN_CERT)
-    make_item(Kind.NEWS, "卡口新闻", audience=Key.SMARTGATE)
+    make_item(title="别的应用的公告", audience=ApplicationKey.ORIGIN_CERT)
+    make_item(Kind.NEWS, "卡口新闻", audience=ApplicationKey.SMARTGATE)
     for path in (LIST, f"{LIST}new/"):
         page = text_of(operator_client, path)
         block = page[page.index('<details class="card announcements"') :].partition("</details>")[0]
@@ -421,7 +423,7 @@ def test_pages_without_announcements_show_no_empty_block(operator_client: Client
 
 
 def test_announcements_cost_one_query_and_then_none(operator_client: Client, django_assert_max_num_queries: Any) -> None:
-    make_item(audience=Key.SMARTGATE)
+    make_item(audience=ApplicationKey.SMARTGATE)
     for wanted in (1, 0):
         with django_assert_max_num_queries(30) as queries:
             operator_client.get(LIST)
@@ -444,7 +446,7 @@ def test_what_staff_save_shows_at_once_and_what_expires_is_gone(
 
 def test_an_announcement_in_the_cache_still_expires(operator_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     now = timezone.now()
-    make_item(title="即将失效", audience=Key.SMARTGATE, expires_at=now + timedelta(minutes=5))
+    make_item(title="即将失效", audience=ApplicationKey.SMARTGATE, expires_at=now + timedelta(minutes=5))
     assert "即将失效" in text_of(operator_client, LIST)
     monkeypatch.setattr("portal.queries.timezone.now", lambda: now + timedelta(minutes=6))
     assert "即将失效" not in text_of(operator_client, LIST)
@@ -454,7 +456,7 @@ def test_announcements_outlive_redis(operator_client: Client, monkeypatch: pytes
     def away(*_arguments: Any, **_options: Any) -> None:
         raise RedisConnectionError("away")
 
-    make_item(title="卡口维护公告", audience=Key.SMARTGATE)
+    make_item(title="卡口维护公告", audience=ApplicationKey.SMARTGATE)
     monkeypatch.setattr("portal.queries.cache", type("Away", (), {"get": away, "set": away, "delete_many": away})())
     assert "卡口维护公告" in text_of(operator_client, LIST)
     assert cache.get("announcements:smartgate") is None

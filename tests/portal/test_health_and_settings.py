@@ -22,8 +22,23 @@ GOOD = {
     "ALLOWED_HOSTS": "portal.example",
     "DATABASE_URL": "postgresql://portal@db/portal",
     "REDIS_URL": "redis://redis:6379/0",
+    "FIELD_KEYS": "one-key-of-forty-characters-0123456789ab",
+    "SMS_GATEWAY_URL": "https://sms.example/send",
+    "SMS_GATEWAY_TOKEN": "token",
 }
 BAD = {
+    "dormancy": ({"DORMANCY_WARNING_DAYS": "180"}, "portal.E020"),
+    "registration review": ({"REGISTRATION_REVIEW": "perhaps"}, "portal.E021"),
+    "SMS gateway without TLS": ({"SMS_GATEWAY_URL": "http://sms.example/send"}, "portal.E022"),
+    "standard edition without TLS": (
+        {"STANDARD_EDITION_ISSUER": "http://sso.example", "STANDARD_EDITION_CLIENT_ID": "lnsw"},
+        "portal.E023",
+    ),
+    "standard edition without client": ({"STANDARD_EDITION_ISSUER": "https://sso.example"}, "portal.E023"),
+    "no field key": ({"FIELD_KEYS": ""}, "portal.E024"),
+    "short field key": ({"FIELD_KEYS": "one-key-of-forty-characters-0123456789ab,short"}, "portal.E024"),
+    "open picture code": ({"CAPTCHA_TEST_MODE": "1"}, "portal.E025"),
+    "no SMS gateway": ({"SMS_GATEWAY_TOKEN": ""}, "portal.E026"),
     "mode": ({"PORTAL_MODE": "debug"}, "portal.E001"),
     "no secret": ({"SECRET_KEY": ""}, "portal.E002"),
     "default secret": ({"SECRET_KEY": django_settings.DEFAULT_SECRET_KEY}, "portal.E002"),

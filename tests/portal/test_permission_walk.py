@@ -20,8 +20,8 @@ from django.db import transaction
 from django.test import Client
 
 from accounts.models import Enterprise, User
-from accounts.rights import Right, Role
-from portal.applications import Key
+from accounts.rights import ApplicationKey, Right, Role
+from notifications.services import queue_sms
 from portal.models import Contact
 from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
 from smartgate.models import Filing
@@ -136,7 +136,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
 
 CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user", "portal/contentitem", "portal/contact"}
 #: Nothing is added or deleted there; `reference/code` has a change of its own, the others are to be looked at only.
-READ_BY_STAFF = {"reference/codetable", "reference/code", "reference/declarationelement"}
+READ_BY_STAFF = {"notifications/delivery", "reference/codetable", "reference/code", "reference/declarationelement"}
 
 
 def _admin_rows() -> Iterator[tuple[str, tuple[Row, Row]]]:
@@ -224,7 +224,7 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture
 def world(operator: User, administrator: User, other_operator: User, staff: User) -> World:
     call_command("seed_reference", verbosity=0)
-    item = make_item(audience=Key.SMARTGATE)
+    item = make_item(audience=ApplicationKey.SMARTGATE)
     return World(
         users={
             VISITOR: None,
@@ -245,6 +245,7 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "portal/contact": Contact.objects.create(label="服务热线", way=Contact.Way.PHONE, value="95198"),
             "content/items": item,
             "content/attachments": make_attachment(item),
+            "notifications/delivery": queue_sms(mobile="13904110001", text="验证码"),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
             "reference/declarationelement": DeclarationElement.objects.create(
