@@ -83,7 +83,7 @@ def child_environment(environment: Mapping[str, str], directory: Path, port: int
         "SMS_SIMULATOR_PORT": str(sms_port),
         "SMS_GATEWAY_URL": f"http://127.0.0.1:{sms_port}/messages",
         "SMS_GATEWAY_TOKEN": "sms-simulator",
-        "EMAIL_URL": f"filemail://{directory / 'mail'}",
+        "EMAIL_URL": f"filemail:///{directory / 'mail'}",
         "STANDARD_EDITION_PORT": str(standard_edition_port),
         "STANDARD_EDITION_ISSUER": f"http://127.0.0.1:{standard_edition_port}",
         "STANDARD_EDITION_CLIENT_ID": "liaoning-portal",

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views as auth_views
 
-from accounts.forms import LoginForm
+from accounts.forms.login import LoginForm
 
 
 class LoginView(auth_views.LoginView):

@@ -1,0 +1,58 @@
+"""What the account forms have in common: entry fields as elsewhere (PRT-04), and the field for an SMS code with its 获取验证码."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from core.forms.form import EntryForm
+from core.identifiers import normalised, validate_mobile
+
+
+class MobileField(forms.CharField):
+    """手机号: full-width digits and blanks are put right."""
+
+    widget = forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "tel-national"})
+    default_validators = [validate_mobile]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"label": _("手机号"), "help_text": _("请填写真实有效的手机号来获取验证码"), **kwargs})
+
+    def to_python(self, value: Any) -> str:
+        return normalised(super().to_python(value))
+
+
+class SmsCodeWidget(forms.TextInput):
+    """A text field with the button 获取验证码 beside it. The button posts the whole form as `send_code`; with a script only the line
+    under the field changes (`accounts.views.sms`)."""
+
+    template_name = "accounts/sms_code_widget.html"
+
+
+class SmsCodeField(forms.CharField):
+    """验证码 as it came by SMS: six digits."""
+
+    widget = SmsCodeWidget(attrs={"inputmode": "numeric", "autocomplete": "one-time-code", "maxlength": 6})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"label": _("验证码"), "help_text": _("点击“获取验证码”，输入短信中的 6 位数字，5 分钟内有效"), **kwargs})
+
+    def to_python(self, value: Any) -> str:
+        return normalised(super().to_python(value))
+
+    def validate(self, value: Any) -> None:
+        super().validate(value)
+        if value and not (len(value) == 6 and value.isascii() and value.isdigit()):
+            raise forms.ValidationError(_("验证码应为短信中的 6 位数字。"), code="sms_code")
+
+
+class PasswordField(forms.CharField):
+    """A password, never shown again and never stripped."""
+
+    def __init__(self, *, autocomplete: str, **kwargs: Any) -> None:
+        widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
+        super().__init__(**{"strip": False, "max_length": 64, "widget": widget, **kwargs})
+
+
+class AccountForm(EntryForm):
+    """Base of the account forms: one column, hints under the fields."""
