@@ -8,7 +8,21 @@ from devserver.errors import DevServerError
 from devserver.processes import end_leftovers
 
 #: By name and not the whole directory: VAR_DIR may be somebody's home.
-MADE = ("bench", "celerybeat-schedule*", "customs-journal.jsonl*", "exchange", "log", "postgres", "redis", "run", "s", "static", "vendor")
+MADE = (
+    "bench",
+    "celerybeat-schedule*",
+    "customs-journal.jsonl*",
+    "exchange",
+    "log",
+    "mail",
+    "postgres",
+    "redis",
+    "run",
+    "s",
+    "sms-journal.jsonl*",
+    "static",
+    "vendor",
+)
 
 
 def run(directory: Path) -> int:

@@ -174,7 +174,9 @@ def supervise(environment: dict[str, str], notes: Path, url: str) -> int:
     for name, command in parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes.items():
         launched = f'exec python -m devserver.launch "$LAUNCH_NOTES" {name} {command}'
         supervisor.add_process(name, launched, env={**environment, "LAUNCH_NOTES": str(notes)}, cwd=str(ROOT))
-    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD]
+    sms_url = f"http://127.0.0.1:{environment['SMS_SIMULATOR_PORT']}"
+    mail = str(Path(environment["VAR_DIR"]) / "mail")
+    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD, sms_url, mail]
     with subprocess.Popen(announce, cwd=ROOT, env=environment, start_new_session=True) as announcer:
         try:
             supervisor.loop()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from simulators.customs.behaviours import Behaviour, behaviour_for
 from simulators.customs.boxes import Boxes
-from simulators.customs.journal import Journal
 from simulators.customs.wire import FILING, TECHNICAL, Accepted, Message, UnreadableError, Wire, answer_id
+from simulators.journal import Journal
 
 log = logging.getLogger("customs")
 
