@@ -88,6 +88,9 @@ def child_environment(environment: Mapping[str, str], directory: Path, port: int
         "STANDARD_EDITION_ISSUER": f"http://127.0.0.1:{standard_edition_port}",
         "STANDARD_EDITION_CLIENT_ID": "liaoning-portal",
         "STANDARD_EDITION_CLIENT_SECRET": "standard-edition-simulator",
+        # The machine's proxy settings need not know that the simulators are here; of both names the small one counts first.
+        "NO_PROXY": (direct := ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), "127.0.0.1"]))),
+        "no_proxy": direct,
         "PYTHONUNBUFFERED": "1",
         # `python` in the Procfile is this one, wherever the clone was moved to.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",

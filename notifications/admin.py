@@ -1,6 +1,7 @@
 """Deliveries for operators: to be looked at only."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from notifications.models import Delivery
@@ -14,6 +15,10 @@ class DeliveryAdmin(admin.ModelAdmin):
     date_hierarchy = "created_at"
     #: Never the body: it may hold a code.
     fields = ["reference", "way", "recipient", "subject", "status", "attempts", "created_at", "due_at", "expires_at", "sent_at", "error"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """Without the body, which is not even decrypted."""
+        return super().get_queryset(request).defer("body")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

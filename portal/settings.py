@@ -137,8 +137,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "portal"
-CELERY_TASK_QUEUES = [Queue("portal"), Queue("relay")]
-CELERY_TASK_ROUTES = {"relay.*": {"queue": "relay"}}
+CELERY_TASK_QUEUES = [Queue("portal"), Queue("relay"), Queue("notifications")]
+CELERY_TASK_ROUTES = {"relay.*": {"queue": "relay"}, "notifications.*": {"queue": "notifications"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 #: The web process must not hang on a broker that is away: the sweep finds what was not announced.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5, "visibility_timeout": 600}
@@ -244,6 +244,7 @@ SMS_GATEWAY_TIMEOUT_SECONDS: float = env.float("SMS_GATEWAY_TIMEOUT_SECONDS", de
 SMS_CODES_PER_ADDRESS_AND_HOUR: int = env.int("SMS_CODES_PER_ADDRESS_AND_HOUR", default=30)
 NOTIFICATION_KEEP_DAYS: int = env.int("NOTIFICATION_KEEP_DAYS", default=90)
 vars().update(env.email_url("EMAIL_URL", default="dummymail://" if PORTAL_MODE == "production" else "memorymail://"))
+EMAIL_TIMEOUT: float = env.float("EMAIL_TIMEOUT_SECONDS", default=20)
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="service@lneport.gov.cn")
 
 # -- Relay --------------------------------------------------------------------------------------

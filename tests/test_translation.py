@@ -14,7 +14,7 @@ WRAPPED = re.compile(
     re.DOTALL,
 )
 MARKERS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
-ROOMS = ("core", "reference", "accounts", "relay", "smartgate", "portal")
+ROOMS = ("core", "reference", "notifications", "accounts", "relay", "smartgate", "portal")
 #: Chinese that is data and not text of the portal's own.
 DATA = {
     "core/identifiers.py",  # the provinces and endings of number plates

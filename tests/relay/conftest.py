@@ -10,7 +10,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from relay import registry, services, wake
+from core import broker
+from relay import registry, services
 from relay.models import InboundMessage, OutboundMessage
 from relay.registry import Incoming, OutboundRef
 from tests.relay.messages import filing
@@ -92,7 +93,7 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The wakes a worker would have got; no broker is asked."""
     heard: list[str] = []
     monkeypatch.setattr("relay.tasks.dispatch.apply_async", lambda args, **_: heard.append(args[0]))
-    monkeypatch.setattr(wake, "_quiet_until", 0.0)
+    monkeypatch.setattr(broker, "_quiet_until", 0.0)
     return heard
 
 
