@@ -19,7 +19,8 @@ from notifications import services as notifications
 
 LIFETIME = timedelta(minutes=5)
 MAX_TRIES = 5
-#: A number gets at most one code in this time, and so many in a day; SMS_CODES_PER_ADDRESS_AND_HOUR limits an address.
+#: A number gets at most one code for one purpose in this time, and so many for all of them in a day; what an address may ask for in an
+#: hour is a setting (SMS_CODES_PER_ADDRESS_AND_HOUR).
 PAUSE = timedelta(seconds=60)
 PER_NUMBER_AND_DAY = 10
 
@@ -39,7 +40,7 @@ def send_code(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime | None 
         # Two requests for one number, or of one address, count one after the other.
         for subject in sorted({f"mobile:{mobile}", f"ip:{ip}"}):
             _lock(subject)
-        _check_limits(mobile, ip, now)
+        _check_limits(purpose, mobile, ip, now)
         SmsCode.objects.filter(purpose=purpose, mobile=mobile, used_at=None, expires_at__gt=now).update(expires_at=now)
         SmsCode.objects.create(
             purpose=purpose, mobile=mobile, digest=_digest(purpose, mobile, digits), ip=ip[:64], created_at=now, expires_at=now + LIFETIME
@@ -62,7 +63,7 @@ def pretend_to_send(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime |
     with transaction.atomic():
         for subject in sorted({f"mobile:{mobile}", f"ip:{ip}"}):
             _lock(subject)
-        _check_limits(mobile, ip, now)
+        _check_limits(purpose, mobile, ip, now)
         SmsCode.objects.create(
             purpose=purpose, mobile=mobile, digest="", ip=ip[:64], created_at=now, expires_at=now + LIFETIME, used_at=now
         )
@@ -107,16 +108,15 @@ def _lock(subject: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"accounts.codes:{subject}"])
 
 
-def _check_limits(mobile: str, ip: str, now: datetime) -> None:
+def _check_limits(purpose: SmsPurpose, mobile: str, ip: str, now: datetime) -> None:
     to_number = SmsCode.objects.filter(mobile=mobile)
-    last = to_number.order_by("-created_at").values_list("created_at", flat=True).first()
+    # By purpose: who has just registered wants to log in at once, and needs another code for that.
+    last = to_number.filter(purpose=purpose).order_by("-created_at").values_list("created_at", flat=True).first()
     if last is not None and now - last < PAUSE:
         wait = int((PAUSE - (now - last)).total_seconds()) + 1
         raise TooManyCodesError(_("验证码刚刚发送过，请 %(seconds)d 秒后再获取。"), params={"seconds": wait}, code="too_soon")
     if to_number.filter(created_at__gt=now - timedelta(days=1)).count() >= PER_NUMBER_AND_DAY:
         raise TooManyCodesError(_("该手机号今日获取验证码次数已达上限，请 24 小时后再试，或拨打服务热线。"), code="too_many_for_number")
-    if (
-        ip
-        and SmsCode.objects.filter(ip=ip[:64], created_at__gt=now - timedelta(hours=1)).count() >= settings.SMS_CODES_PER_ADDRESS_AND_HOUR
-    ):
+    from_address = SmsCode.objects.filter(ip=ip[:64], created_at__gt=now - timedelta(hours=1))
+    if ip and from_address.count() >= settings.SMS_CODES_PER_ADDRESS_AND_HOUR:
         raise TooManyCodesError(_("当前网络获取验证码次数过多，请 1 小时后再试。"), code="too_many_for_address")
