@@ -1,15 +1,21 @@
 """Enterprises and users for platform staff."""
 
+from typing import cast
+
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.models import Enterprise, User
+from accounts.services.users import thaw_account
 
 #: django-allauth's own pages show what staff have no use for, secrets and keys of sessions among it.
 for model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession):
@@ -34,17 +40,20 @@ class PortalUserCreationForm(AdminUserCreationForm):
 @admin.register(User)
 class PortalUserAdmin(UserAdmin):
     add_form = PortalUserCreationForm
-    list_display = ["username", "full_name", "role", "enterprise", "is_active"]
-    list_filter = ["role", "is_active"]
+    list_display = ["username", "full_name", "role", "enterprise", "is_active", "frozen_at"]
+    list_filter = ["role", "is_active", ("frozen_at", admin.EmptyFieldListFilter)]
+    actions = ["thaw"]
     list_select_related = ["enterprise"]
     search_fields = ["username", "full_name", "mobile"]
     ordering = ["username"]
     autocomplete_fields = ["enterprise"]
+    #: Set by what happens to the account; 解冻 is an action, so that it is audited.
+    readonly_fields = ["last_login", "date_joined", "first_login_verified_at", "frozen_at", "dormancy_warned_at"]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         (_("用户信息"), {"fields": ["full_name", "mobile", "email", "role", "enterprise", "unloading_code", "ic_card_no"]}),
         (_("权限"), {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
-        (_("时间"), {"fields": ["last_login", "date_joined"]}),
+        (_("时间"), {"fields": ["last_login", "date_joined", "first_login_verified_at", "frozen_at", "dormancy_warned_at"]}),
     ]
     add_fieldsets = [
         (
@@ -52,3 +61,11 @@ class PortalUserAdmin(UserAdmin):
             {"classes": ["wide"], "fields": ["username", "full_name", "role", "enterprise", "usable_password", "password1", "password2"]},
         )
     ]
+
+    @admin.action(description=_("解冻所选账号"), permissions=["change"])
+    def thaw(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Open frozen accounts again (ACC-12)."""
+        actor = cast("User", request.user)  # nobody else comes here
+        thawed = sum(thaw_account(actor=actor, user_id=user.pk) for user in queryset)
+        text = ngettext("已解冻 %d 个账号。", "已解冻 %d 个账号。", thawed) % thawed
+        self.message_user(request, text, messages.SUCCESS if thawed else messages.WARNING)

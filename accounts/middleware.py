@@ -1,7 +1,7 @@
 """Session rules: a session ends after idle time, after its absolute time, and when its user is closed.
 
 Both ends are kept in the session itself: the cookie's age (SESSION_COOKIE_AGE) starts anew with every save of the session.
-A closed user has no session because `PortalBackend.get_user` no longer gives him.
+A closed user has no session because `PortalBackend.get_user` no longer gives him; the login page tells him why.
 """
 
 import time
@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import logout
+from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import gates
+from accounts.closed import why_closed
 from accounts.models import User
 from core import audit
 from core.http import leave_page
@@ -37,6 +38,8 @@ class SessionRulesMiddleware:
         try:
             if request.user.is_authenticated:
                 self._keep_or_end(request)
+            elif SESSION_KEY in request.session:
+                self._end_closed(request)
             return self.get_response(request)
         finally:
             audit.unbind_request()
@@ -49,6 +52,13 @@ class SessionRulesMiddleware:
         if now - seen > settings.SESSION_IDLE_SECONDS or now - started > settings.SESSION_ABSOLUTE_SECONDS:
             logout(request)
             request.session["login_notice"] = _("长时间未操作，为安全起见已退出登录，请重新登录。")
+
+    def _end_closed(self, request: HttpRequest) -> None:
+        """The session's user was disabled, frozen or deleted meanwhile."""
+        user = User.objects.select_related("enterprise").filter(pk=request.session[SESSION_KEY]).first()
+        reason = why_closed(user) if user is not None else ""
+        logout(request)
+        request.session["login_notice"] = reason or _("您的账号已不能使用，已退出登录。如有疑问，请拨打首页的服务热线。")
 
     def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Note that the user was here. A view with `is_background` is asked for by a page itself: nobody need be there for it."""

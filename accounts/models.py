@@ -106,8 +106,12 @@ class Enterprise(models.Model):
 class PortalUserManager(UserManager["User"]):
     """Finds users whatever the case of the name they type; makes the first superuser a member of platform staff."""
 
+    def named(self, username: str) -> "User | None":
+        """The user of this name, whatever its case; None when there is none. By the index that keeps names apart."""
+        return self.select_related("enterprise").alias(any_case=Lower("username")).filter(any_case=username.lower()).first()
+
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(username__iexact=username)
+        return self.alias(any_case=Lower("username")).get(any_case=(username or "").lower())
 
     def create_superuser(self, username: str, email: str | None = None, password: str | None = None, **extra: Any) -> "User":
         extra.setdefault("role", Role.PLATFORM_STAFF)
@@ -319,6 +323,8 @@ class LoginOutcome(models.TextChoices):
     """How an attempt to log in ended."""
 
     FAILED = "failed", _("用户名或密码不正确")
+    #: The second factor is still to come; if it never does, this stays.
+    PROVEN = "proven", _("密码正确，未完成登录")
     SUCCEEDED = "succeeded", _("成功")
     #: The password was right and the account may not be used: pending, rejected, frozen, disabled.
     CLOSED = "closed", _("账号不可用")

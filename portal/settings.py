@@ -51,13 +51,14 @@ INSTALLED_APPS = [
     "notifications",
     "reference",
     "core",
-    "django.contrib.admin",
+    "portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.forms",
     "captcha",
     "crispy_forms",
     "crispy_bootstrap5",
@@ -105,6 +106,8 @@ TEMPLATES = [
         },
     },
 ]
+#: Widgets of our own have their templates where all others are.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 DJANGO_TABLES2_TEMPLATE = "core/listing/table.html"
@@ -153,6 +156,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-receive": {"task": "relay.receive", "schedule": RELAY_POLL_SECONDS, "options": {"expires": 5}},
     "notifications-sweep": {"task": "notifications.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
+    "accounts-freeze-dormant": {"task": "accounts.freeze_dormant", "schedule": crontab(hour=2, minute=30)},
+    "accounts-forget-old": {"task": "accounts.forget_old", "schedule": crontab(hour=3, minute=20)},
 }
 
 # -- Accounts -----------------------------------------------------------------------------------
@@ -190,6 +195,9 @@ REGISTRATION_REVIEW: str = env.str("REGISTRATION_REVIEW", default="auto")
 CAPTCHA_TEST_MODE: bool = env.bool("CAPTCHA_TEST_MODE", default=False)
 CAPTCHA_LENGTH = 4
 CAPTCHA_TIMEOUT = 5  # minutes
+CAPTCHA_FONT_SIZE = 34
+CAPTCHA_LETTER_ROTATION = (-20, 20)
+CAPTCHA_FOREGROUND_COLOR = "#12365c"
 #: Whether platform staff must have a second factor (ACC-14); a newcomer looks around the demo without one.
 STAFF_SECOND_FACTOR_REQUIRED: bool = env.bool("STAFF_SECOND_FACTOR_REQUIRED", default=PORTAL_MODE == "production")
 #: Wrong passwords until the door closes for this long: per account (browsers that logged in to it before count apart) and per address.

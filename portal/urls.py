@@ -1,5 +1,6 @@
 """Every address of the portal."""
 
+from captcha.views import captcha_image
 from django.contrib import admin
 from django.urls import include, path
 
@@ -12,6 +13,8 @@ urlpatterns = [
     path("", include("portal.preferences")),
     path("content/", include("portal.content")),
     path("accounts/", include("accounts.urls")),
+    # Of django-simple-captcha only what a page needs: a new picture comes with a form that is posted.
+    path("captcha/image/<slug:key>/", captcha_image, name="captcha-image"),
     path("reference/", include("reference.urls")),
     path("smartgate/", include("smartgate.urls")),
     path("admin/", admin.site.urls),

@@ -19,7 +19,7 @@ class MobileField(forms.CharField):
         super().__init__(**{"label": _("手机号"), "help_text": _("请填写真实有效的手机号来获取验证码"), **kwargs})
 
     def to_python(self, value: Any) -> str:
-        return normalised(super().to_python(value))
+        return normalised(super().to_python(value) or "")
 
 
 class SmsCodeWidget(forms.TextInput):
@@ -38,7 +38,7 @@ class SmsCodeField(forms.CharField):
         super().__init__(**{"label": _("验证码"), "help_text": _("点击“获取验证码”，输入短信中的 6 位数字，5 分钟内有效"), **kwargs})
 
     def to_python(self, value: Any) -> str:
-        return normalised(super().to_python(value))
+        return normalised(super().to_python(value) or "")
 
     def validate(self, value: Any) -> None:
         super().validate(value)

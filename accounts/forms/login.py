@@ -1,24 +1,19 @@
-"""Forms of the account pages."""
+"""The form of the login page."""
 
-from typing import Any
-
-from crispy_forms.helper import FormHelper
-from django.contrib.auth.forms import AuthenticationForm
+from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.forms.base import AccountForm, PasswordField
+from accounts.forms.picture_code import PictureCodeField
 
-class LoginForm(AuthenticationForm):
-    """User name in any case, password."""
 
-    error_messages = {
-        "invalid_login": _("用户名或密码不正确，或账号已停用。密码区分大小写；如确认无误仍不能登录，请联系本企业管理员。"),
-        "inactive": _("用户名或密码不正确，或账号已停用。密码区分大小写；如确认无误仍不能登录，请联系本企业管理员。"),
-    }
+class LoginForm(AccountForm):
+    """用户名, 密码, 验证码 (M2 企业管理员 登录). What the password opens is asked for only after the picture code is right."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["username"].label = _("用户名")
-        self.fields["password"].label = _("密码")
-        self.helper = FormHelper()
-        self.helper.form_tag = False
-        self.helper.disable_csrf = True
+    username = forms.CharField(
+        label=_("用户名"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "maxlength": 150}),
+    )
+    password = PasswordField(label=_("密码"), autocomplete="current-password", max_length=128)
+    captcha = PictureCodeField()

@@ -1,0 +1,27 @@
+"""The workers' jobs for accounts, each once a day."""
+
+from importlib import import_module
+
+from captcha.models import CaptchaStore
+from celery import shared_task
+from django.conf import settings
+
+from accounts import codes
+from accounts.services import dormancy
+from accounts.services.login import forget_old_attempts
+
+
+@shared_task(name="accounts.freeze_dormant")
+def freeze_dormant() -> None:
+    """Warn of dormant accounts, freeze those that were warned of (ACC-12)."""
+    dormancy.warn_dormant()
+    dormancy.freeze_dormant()
+
+
+@shared_task(name="accounts.forget_old")
+def forget_old() -> None:
+    """Delete what has had its time: SMS codes, picture codes, sessions, the login history of more than a year ago."""
+    codes.forget_old()
+    forget_old_attempts()
+    CaptchaStore.remove_expired()
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
