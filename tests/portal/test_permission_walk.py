@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from captcha.models import CaptchaStore
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
@@ -33,7 +34,6 @@ from tests.smartgate.factories import make_filing
 pytestmark = [pytest.mark.django_db]
 
 LOGIN = "to the login page"
-STAFF_LOGIN = "to the login page of /admin/"
 METHODS = ("GET", "POST")
 VISITOR = "visitor"
 ROLES = (VISITOR, "operator", "administrator", "other_operator", "terminal", "customs", "ccpit", "staff")
@@ -77,8 +77,13 @@ def _reads_smartgate(user: User) -> bool:
 
 
 def staff_only(answer: Answer) -> Row:
-    """A page of /admin/."""
-    return Row(answer, visitor=STAFF_LOGIN, without=STAFF_LOGIN, right=_is_staff)
+    """A page of /admin/: visitors log in where everybody does, who is no staff is told so."""
+    return Row(answer, visitor=LOGIN, right=_is_staff)
+
+
+def visitors_only(answer: Answer) -> Row:
+    """A page for who is not logged in; everybody else is sent on."""
+    return Row(302, visitor=answer)
 
 
 #: route → (GET, POST). 405 = that method is not served there; it is said before any record is looked for, so it tells nothing.
@@ -92,8 +97,16 @@ TABLE: dict[str, tuple[Row, Row]] = {
     # The walk's item is for the users of one application; what is for everybody is told in test_content.
     "content/items/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
     "content/attachments/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
-    "accounts/login/": (Row(302, visitor=200), Row(302, visitor=200)),
+    "accounts/login/": (visitors_only(200), visitors_only(200)),
     "accounts/logout/": (everybody(405), everybody(302)),
+    # Everybody here has been through it; who has not is told of in tests/accounts/test_first_login.py.
+    "accounts/first-login/": (work(Right.ACCOUNT_OWN, 302), work(Right.ACCOUNT_OWN, 302)),
+    "accounts/password/change/": (work(Right.ACCOUNT_OWN, 200), work(Right.ACCOUNT_OWN, 200)),
+    "accounts/password/forgotten/": (visitors_only(200), visitors_only(200)),
+    # The first step comes first.
+    "accounts/password/forgotten/code/": (everybody(302), everybody(302)),
+    # 410: there is no such picture (any more).
+    "captcha/image/<slug:key>/": (everybody(410), everybody(410)),
     "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
     "smartgate/filings/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
     "smartgate/filings/new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
@@ -122,12 +135,11 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
     "admin/": (staff_only(200), staff_only(200)),
-    # Who is staff already is sent on; everybody else may say who else he is.
-    "admin/login/": (Row(302, visitor=200, without=200, right=_is_staff), everybody(200)),
-    # Whoever is not logged in there is sent to its start.
-    "admin/logout/": (Row(405, visitor=302, without=302, right=_is_staff), everybody(302)),
-    "admin/password_change/": (staff_only(200), staff_only(200)),
-    "admin/password_change/done/": (staff_only(200), staff_only(405)),
+    # There is one login, one logout and one page for the password: these addresses lead there.
+    "admin/login/": (Row(302, visitor=302, without=403, right=_is_staff), Row(302, visitor=302, without=403, right=_is_staff)),
+    "admin/logout/": (staff_only(405), staff_only(302)),
+    "admin/password_change/": (staff_only(302), staff_only(302)),
+    "admin/password_change/done/": (staff_only(302), staff_only(302)),
     "admin/autocomplete/": (staff_only(403), staff_only(405)),
     "admin/jsi18n/": (staff_only(200), staff_only(405)),
     "admin/r/<path:content_type_id>/<path:object_id>/": (staff_only(404), staff_only(404)),
@@ -205,6 +217,7 @@ class World:
             object_id=record.pk if record else 1,
             content_type_id=1,
             id=self.records["accounts/user"].pk,
+            key="none",
         )
 
 
@@ -269,8 +282,6 @@ def given(response: Any, path: str) -> Answer:
     location = response.headers.get("Location", "")
     if location == f"/accounts/login/?next={path}":
         return LOGIN
-    if location == f"/admin/login/?next={path}":
-        return STAFF_LOGIN
     return int(response.status_code)
 
 
@@ -316,13 +327,13 @@ def test_no_form_is_taken_without_its_token(world: World, role: str) -> None:
 
 
 def everything() -> dict[str, list[Any]]:
-    """All rows of the database, but for sessions and when somebody logged in."""
+    """All rows of the database, but for sessions, picture codes (each look at a form has its own) and when somebody logged in."""
     return {
         model._meta.label: [
             {name: value for name, value in row.items() if name != "last_login"} for row in model._base_manager.order_by("pk").values()
         ]
         for model in apps.get_models()
-        if model is not Session
+        if model not in (Session, CaptchaStore)
     }
 
 
