@@ -119,7 +119,8 @@ def test_the_cookie_of_a_known_browser_tells_no_name_and_is_out_of_reach_of_scri
     client = Client()
     log_in(client, "operator1")
     cookie = client.cookies[known_browsers.COOKIE]
-    assert cookie["httponly"] and cookie["samesite"] == "Lax"
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
     (account,) = signing.loads(cookie.value, salt="accounts.known_browsers")
     assert "operator1" not in account
     assert len(account) == 32
