@@ -29,11 +29,12 @@ def is_up(url: str) -> bool:
         return False
 
 
-def box(url: str, password: str, sms_url: str, mail: str) -> str:
+def box(url: str, password: str, sms_url: str, standard_edition_url: str, mail: str) -> str:
     """What a person needs to begin, in a frame."""
     lines = [f"The portal is ready: {url}/", "", f"Log in with one of these (password {password}):"]
     lines += [f"  {name:<15} {who}" for name, who in ACCOUNTS]
-    lines += ["", f"Read SMS codes at {sms_url}/", f"Read e-mails in {mail}"]
+    lines += ["", f"Read SMS codes at {sms_url}/", f"The standard edition and its accounts: {standard_edition_url}/"]
+    lines += [f"Read e-mails in {mail}"]
     lines += ["", "Ctrl-C stops everything; the data stay for the next start."]
     rule = "=" * 72
     return "\n".join(["", rule, *(f"  {line}".rstrip() for line in lines), rule, ""])
@@ -41,11 +42,11 @@ def box(url: str, password: str, sms_url: str, mail: str) -> str:
 
 def main() -> int:
     """Wait for the portal and print the box; says so when it does not come. Ends when its parent does."""
-    url, password, sms_url, mail = sys.argv[1:]
+    url, password, sms_url, standard_edition_url, mail = sys.argv[1:]
     parent, until = os.getppid(), time.monotonic() + WAIT_SECONDS
     while os.getppid() == parent:
         if is_up(url):
-            print(box(url, password, sms_url, mail), flush=True)
+            print(box(url, password, sms_url, standard_edition_url, mail), flush=True)
             return 0
         if time.monotonic() > until:
             print(f"\nThe portal does not answer at {url}/readyz. The lines above should say why.\n", flush=True)

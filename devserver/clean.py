@@ -20,6 +20,7 @@ MADE = (
     "run",
     "s",
     "sms-journal.jsonl*",
+    "standard-edition-key.pem",
     "static",
     "vendor",
 )

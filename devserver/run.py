@@ -179,7 +179,7 @@ def supervise(environment: dict[str, str], notes: Path, url: str) -> int:
         supervisor.add_process(name, launched, env={**environment, "LAUNCH_NOTES": str(notes)}, cwd=str(ROOT))
     sms_url = f"http://127.0.0.1:{environment['SMS_SIMULATOR_PORT']}"
     mail = str(Path(environment["VAR_DIR"]) / "mail")
-    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD, sms_url, mail]
+    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD, sms_url, environment["STANDARD_EDITION_ISSUER"], mail]
     with subprocess.Popen(announce, cwd=ROOT, env=environment, start_new_session=True) as announcer:
         try:
             supervisor.loop()
