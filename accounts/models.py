@@ -13,6 +13,7 @@ from accounts.rights import ENTERPRISE_ROLES, ApplicationKey, Role, rights_of
 from core import identifiers
 from core.fields import EncryptedTextField
 from core.tenancy import TenantManager, TenantQuerySet
+from core.text import masked
 
 
 class EnterpriseType(models.TextChoices):
@@ -102,6 +103,11 @@ class Enterprise(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def masked_legal_person_id_no(self) -> str:
+        """210***********1234."""
+        return masked(self.legal_person_id_no)
+
 
 class PortalUserManager(UserManager["User"]):
     """Finds users whatever the case of the name they type; makes the first superuser a member of platform staff."""
@@ -184,6 +190,11 @@ class User(AbstractUser):
     def masked_mobile(self) -> str:
         """138****1234: enough for its owner to know it."""
         return f"{self.mobile[:3]}****{self.mobile[-4:]}" if self.mobile else ""
+
+    @property
+    def masked_id_no(self) -> str:
+        """210***********1234: no page shows an identity number in full."""
+        return masked(self.id_no)
 
     def has_right(self, right: str) -> bool:
         """Whether this user may do `right` (a name of `accounts.rights.Right`); a closed account or enterprise may nothing."""

@@ -37,6 +37,7 @@ class Right(StrEnum):
 
     REFERENCE_LOOKUP = "reference.lookup"
     ACCOUNT_OWN = "accounts.own"
+    ENTERPRISE_VIEW = "accounts.view_enterprise"
     ENTERPRISE_MANAGE = "accounts.manage_enterprise"
     AUDIT_READ = "accounts.read_audit"
     SMARTGATE_VIEW = "smartgate.view"
@@ -51,7 +52,7 @@ class Right(StrEnum):
 
 
 _EVERYONE = frozenset({Right.REFERENCE_LOOKUP, Right.ACCOUNT_OWN})
-_ENTERPRISE = _EVERYONE | {Right.SMARTGATE_VIEW, Right.SMARTGATE_EDIT, Right.SMARTGATE_DECLARE}
+_ENTERPRISE = _EVERYONE | {Right.ENTERPRISE_VIEW, Right.SMARTGATE_VIEW, Right.SMARTGATE_EDIT, Right.SMARTGATE_DECLARE}
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.ENTERPRISE_ADMINISTRATOR: _ENTERPRISE | {Right.ENTERPRISE_MANAGE, Right.AUDIT_READ},

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import first_login, login, passwords
+from accounts.views import applications, cards, first_login, login, operators, passwords, profile, qualifications
 
 app_name = "accounts"
 urlpatterns = [
@@ -12,4 +12,18 @@ urlpatterns = [
     path("password/change/", passwords.ChangePasswordView.as_view(), name="password_change"),
     path("password/forgotten/", passwords.ForgottenPasswordView.as_view(), name="password_forgotten"),
     path("password/forgotten/code/", passwords.ResetPasswordView.as_view(), name="password_reset"),
+    path("profile/", profile.ProfileView.as_view(), name="profile"),
+    path("profile/mobile/", profile.NewMobileView.as_view(), name="mobile"),
+    path("operators/", operators.OperatorListView.as_view(), name="operators"),
+    path("operators/new/", operators.NewOperatorView.as_view(), name="operator_new"),
+    path("operators/<int:pk>/edit/", operators.EditOperatorView.as_view(), name="operator_edit"),
+    path("operators/<int:pk>/disable/", operators.DisableOperatorView.as_view(), name="operator_disable"),
+    path("operators/<int:pk>/enable/", operators.EnableOperatorView.as_view(), name="operator_enable"),
+    path("operators/<int:pk>/reset-password/", operators.ResetPasswordView.as_view(), name="operator_reset_password"),
+    path("operators/<int:pk>/applications/", applications.OperatorApplicationsView.as_view(), name="operator_applications"),
+    path("applications/", applications.ApplicationsView.as_view(), name="applications"),
+    path("applications/<slug:key>/open/", applications.ApplicationSwitchView.as_view(opens=True), name="application_open"),
+    path("applications/<slug:key>/close/", applications.ApplicationSwitchView.as_view(opens=False), name="application_close"),
+    path("cards/", cards.CardsView.as_view(), name="cards"),
+    path("qualifications/", qualifications.QualificationsView.as_view(), name="qualifications"),
 ]

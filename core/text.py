@@ -28,6 +28,13 @@ def decimal_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def masked(text: str, *, head: int = 3, tail: int = 4) -> str:
+    """A number that only its owner is to know in full: 210***********1234. Too short to hide anything, it is hidden whole."""
+    if len(text) < head + tail + 4:
+        return "*" * len(text)
+    return text[:head] + "*" * (len(text) - head - tail) + text[-tail:]
+
+
 def has_chinese(text: str) -> bool:
     """Whether there is a Chinese character in the text: words of another system that users can be shown."""
     return any(unicodedata.name(char, "").startswith("CJK UNIFIED") for char in text)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -11,10 +12,31 @@ from portal.applications import SMARTGATE, Application
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What one thing is called for whom: the manual has a word of its own for an enterprise's administrator and for its operators."""
+
+    administrator: str | Promise
+    operator: str | Promise
+    others: str | Promise
+
+
+Label = str | Promise | Words
+
+
+def words_for(label: Label, user: Any) -> str | Promise:
+    """The label as `user` reads it."""
+    if not isinstance(label, Words):
+        return label
+    if user.has_right(Right.ENTERPRISE_MANAGE):
+        return label.administrator
+    return label.operator if user.has_right(Right.ENTERPRISE_VIEW) else label.others
+
+
+@dataclass(frozen=True, slots=True)
 class MenuItem:
     """One entry: what it is called, its icon (static/portal/icons.txt), its URL name, the right that opens it."""
 
-    label: str | Promise
+    label: Label
     icon: str
     url_name: str
     right: str
@@ -22,28 +44,51 @@ class MenuItem:
 
 @dataclass(frozen=True, slots=True)
 class MenuGroup:
-    """Entries of one application."""
+    """Entries under one heading: of an application, which is a tile of the home page as well, or of the portal itself."""
 
-    application: Application
+    key: str
+    label: Label
+    icon: str
     items: Sequence[MenuItem]
+    application: Application | None = None
 
 
-MENU: Sequence[MenuGroup] = (
-    MenuGroup(
-        application=SMARTGATE,
-        items=(
-            MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
-            MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
-        ),
+def _of(application: Application, *items: MenuItem) -> MenuGroup:
+    return MenuGroup(application.key.value, application.label, application.icon, items, application)
+
+
+#: 管理员账号信息管理 and 操作员账号信息管理 (M2, ACC-10).
+ACCOUNT = MenuGroup(
+    "accounts",
+    Words(_("管理员账号信息管理"), _("操作员账号信息管理"), _("账号信息")),
+    "user-cog",
+    (
+        MenuItem(Words(_("企业管理员信息"), _("企业操作员信息"), _("用户信息")), "user-circle", "accounts:profile", Right.ACCOUNT_OWN),
+        MenuItem(_("我的操作员"), "users", "accounts:operators", Right.ENTERPRISE_MANAGE),
+        MenuItem(_("我的IC卡"), "id", "accounts:cards", Right.ENTERPRISE_VIEW),
+        MenuItem(_("我的资质"), "license", "accounts:qualifications", Right.ENTERPRISE_VIEW),
+        MenuItem(_("我的应用权限"), "apps", "accounts:applications", Right.ENTERPRISE_VIEW),
     ),
+)
+MENU: Sequence[MenuGroup] = (
+    _of(
+        SMARTGATE,
+        MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
+        MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
+    ),
+    ACCOUNT,
 )
 
 
 def page_choices() -> list[tuple[str, str]]:
     """Pages that an announcement can open: URL name and what staff choose it by."""
-    return [(item.url_name, f"{group.application.label} · {item.label}") for group in MENU for item in group.items]
+    return [(item.url_name, f"{_for_staff(group.label)} · {_for_staff(item.label)}") for group in MENU for item in group.items]
 
 
 def page(url_name: str) -> MenuItem | None:
     """The menu entry with this URL name; None when there is no such page any more."""
     return next((item for group in MENU for item in group.items if item.url_name == url_name), None)
+
+
+def _for_staff(label: Label) -> str | Promise:
+    return label.others if isinstance(label, Words) else label

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from core import shell
 from portal import queries
 from portal.applications import BY_KEY
-from portal.menu import MENU, MenuItem
+from portal.menu import MENU, MenuItem, words_for
 from portal.queries import Announcement
 
 THEME_COOKIE = "portal_theme"
@@ -33,12 +33,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The entries of one application that this user may open; never empty."""
+    """The entries of one group that this user may open; never empty."""
 
     key: str
     label: str | Promise
     icon: str
     entries: Sequence[Entry]
+    is_application: bool
 
 
 class WorkArea:
@@ -78,9 +79,13 @@ class WorkArea:
             mine = [item for item in group.items if self.user and self.user.has_right(item.right)]
             entries = [self._entry(item) for item in mine]
             if entries:
-                application = group.application
-                groups.append(Group(application.key.value, application.label, application.icon, entries))
+                groups.append(Group(group.key, words_for(group.label, self.user), group.icon, entries, group.application is not None))
         return groups
+
+    @property
+    def opens_applications(self) -> bool:
+        """Whether this user may open anything but the pages of his own account."""
+        return any(group.is_application for group in self.menu)
 
     @cached_property
     def register_url(self) -> str:
@@ -115,7 +120,7 @@ class WorkArea:
 
     def _entry(self, item: MenuItem) -> Entry:
         url = reverse(item.url_name)
-        return Entry(item.label, item.icon, url, is_current=self._request.path == url)
+        return Entry(words_for(item.label, self.user), item.icon, url, is_current=self._request.path == url)
 
 
 def work_area(request: HttpRequest) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class SmsCodeWidget(forms.TextInput):
     under the field changes (`accounts.views.sms`)."""
 
     template_name = "accounts/sms_code_widget.html"
+    #: What stands under the field when the page is drawn in answer to the button (an `accounts.views.sms.CodeNote`).
+    code_note: Any = None
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        return {**super().get_context(name, value, attrs), "code_note": self.code_note}
 
 
 class SmsCodeField(forms.CharField):

@@ -107,6 +107,36 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "accounts/password/forgotten/code/": (everybody(302), everybody(302)),
     # 410: there is no such picture (any more).
     "captcha/image/<slug:key>/": (everybody(410), everybody(410)),
+    "accounts/profile/": (work(Right.ACCOUNT_OWN, 200), work(Right.ACCOUNT_OWN, 200, email="nobody")),
+    "accounts/profile/mobile/": (work(Right.ACCOUNT_OWN, 200), work(Right.ACCOUNT_OWN, 200)),
+    "accounts/operators/": (work(Right.ENTERPRISE_MANAGE, 200), work(Right.ENTERPRISE_MANAGE, 302)),
+    "accounts/operators/new/": (work(Right.ENTERPRISE_MANAGE, 200), work(Right.ENTERPRISE_MANAGE, 200)),
+    "accounts/operators/<int:pk>/edit/": (
+        work(Right.ENTERPRISE_MANAGE, 200, record=True),
+        work(Right.ENTERPRISE_MANAGE, 200, record=True),
+    ),
+    "accounts/operators/<int:pk>/applications/": (
+        work(Right.ENTERPRISE_MANAGE, 200, record=True),
+        work(Right.ENTERPRISE_MANAGE, 302, record=True),
+    ),
+    **{
+        f"accounts/operators/<int:pk>/{action}/": (
+            work(Right.ENTERPRISE_MANAGE, 405, record=True, stranger=405),
+            work(Right.ENTERPRISE_MANAGE, 302, record=True),
+        )
+        for action in ("disable", "enable", "reset-password")
+    },
+    # An operator reads what he may use.
+    "accounts/applications/": (work(Right.ENTERPRISE_VIEW, 200), work(Right.ENTERPRISE_MANAGE, 302)),
+    **{
+        f"accounts/applications/<slug:key>/{action}/": (work(Right.ENTERPRISE_MANAGE, 405), work(Right.ENTERPRISE_MANAGE, 302))
+        for action in ("open", "close")
+    },
+    "accounts/cards/": (work(Right.ENTERPRISE_VIEW, 200), work(Right.ENTERPRISE_VIEW, 405)),
+    "accounts/qualifications/": (
+        work(Right.ENTERPRISE_VIEW, 200),
+        work(Right.ENTERPRISE_MANAGE, 302, lock_version="0"),
+    ),
     "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
     "smartgate/filings/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
     "smartgate/filings/new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
@@ -201,9 +231,20 @@ class World:
         mine = enterprise if enterprise else first
         return self.filings[mine if own else (second if mine == first else first)]
 
+    def operator(self, role: str, *, own: bool) -> User:
+        """An operator of the role's own enterprise, or of another."""
+        user = self.users[role]
+        first, second = (self.users[name] for name in ("operator", "other_operator"))
+        assert first
+        assert second
+        is_seconds = user is not None and user.enterprise == second.enterprise
+        return second if is_seconds == own else first
+
     def path(self, route: str, role: str, *, own: bool = True) -> str:
         """The address of a route, with parameters that exist."""
         record = self.records.get(route.split("/<", maxsplit=1)[0])
+        if route.startswith("accounts/operators/<"):
+            return address(route, pk=self.operator(role, own=own).pk)
         if "<int:pk>" in route and record:
             return address(route, pk=record.pk)
         if "<int:pk>" in route:
@@ -214,10 +255,10 @@ class World:
             route,
             kind="notice",
             table="customs",
+            key=ApplicationKey.SMARTGATE.value,
             object_id=record.pk if record else 1,
             content_type_id=1,
             id=self.records["accounts/user"].pk,
-            key="none",
         )
 
 
