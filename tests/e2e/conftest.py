@@ -30,6 +30,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "Demo12345"
+#: All tests come from one address, and from it they register and mistype more than people would.
+PLENTY = {"SMS_CODES_PER_ADDRESS_AND_HOUR": "10000", "LOGIN_FAILURES_PER_ADDRESS": "10000"}
 START_SECONDS = 120
 STOP_SECONDS = 40
 #: How long a page may take to become what a test expects; the machine may be busy with other tests.
@@ -53,6 +55,13 @@ class Stack:
     def journal(self) -> Path:
         """What customs has accepted, one JSON object a line."""
         return self.var_dir / "customs-journal.jsonl"
+
+    @property
+    def sms_url(self) -> str:
+        """Where the SMS simulator answers, as the start says."""
+        said = re.search(r"Read SMS codes at (http://[\d.:]+)/", self.log.read_text(errors="replace"))
+        assert said, "the start does not say where SMS are read"
+        return said[1]
 
 
 def free_port() -> int:
@@ -102,7 +111,7 @@ def stack() -> Iterator[Stack]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "devserver", "run"],
                 cwd=ROOT,
-                env={**environment, "PORT": str(port), "VAR_DIR": str(var_dir), "CAPTCHA_TEST_MODE": "1"},
+                env={**environment, "PORT": str(port), "VAR_DIR": str(var_dir), "CAPTCHA_TEST_MODE": "1", **PLENTY},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
