@@ -7,14 +7,18 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import clear_login
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
 
 from accounts import known_browsers
 from accounts.closed import why_closed
 from accounts.models import LoginMethod, LoginOutcome, User
 from accounts.services import login as login_services
+from accounts.services import second_factor
 from core import audit
 from core.fields import decrypt, encrypt
 
@@ -28,6 +32,13 @@ class AccountAdapter(DefaultAccountAdapter):
     Every login passes here, whatever its method: an account that may not be used is refused, each login leaves one row of history, and
     the browser is known from then on.
     """
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "incorrect_password": _("密码不正确，请重新输入。密码区分大小写。"),
+        "too_many_login_attempts": _("错误次数过多，请 5 分钟后再试。"),
+        "rate_limited": _("错误次数过多，请 5 分钟后再试。"),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -90,7 +101,27 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
 
 class MFAAdapter(DefaultMFAAdapter):
-    """Secrets of second factors are kept with the portal's own keys."""
+    """Secrets of second factors are kept with the portal's own keys; authenticators and passkeys show the portal's name."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": _("验证未通过：动态口令、恢复代码或通行密钥不正确，或已使用过。请核对后重试；动态口令每 30 秒更新一次。"),
+        "cannot_delete_authenticator": _("平台工作人员必须保留至少一种第二因素。请先添加另一种，再停用这一种。"),
+        "cannot_generate_recovery_codes": _("请先设置动态口令或通行密钥，再生成恢复代码。"),
+    }
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        return second_factor.may_remove(authenticator)
+
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:  # noqa: A002 - allauth's name
+        return _("通行密钥 %(number)d") % {"number": Authenticator.objects.filter(user=user, type=type).count() + 1}
+
+    def _get_user_identifier(self, user: Any) -> str:
+        """What an authenticator calls the account: the name one logs in with, never the e-mail address."""
+        return str(user.get_username())
+
+    def _get_site_name(self) -> str:
+        return str(settings.MFA_TOTP_ISSUER)
 
     def encrypt(self, text: str) -> str:
         return encrypt(text)

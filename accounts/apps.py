@@ -7,3 +7,6 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("企业与用户")
+
+    def ready(self) -> None:
+        from accounts import receivers  # noqa: F401 - importing it connects them

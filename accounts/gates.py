@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.rights import ENTERPRISE_ROLES
+from accounts.services import second_factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,37 @@ def _others_password(request: HttpRequest, user: User) -> bool:
     return user.must_change_password
 
 
+_HAS_FACTOR = "second_factor_of"
+
+
+def _second_factor_missing(request: HttpRequest, user: User) -> bool:
+    """Platform staff set up a second factor first (ACC-14). That they have one is asked once a session: the last one cannot be removed
+    by its owner, and whoever else removes it ends the sessions."""
+    if not second_factor.is_required_of(user) or request.session.get(_HAS_FACTOR) == user.pk:
+        return False
+    if not second_factor.has_factor(user):
+        return True
+    request.session[_HAS_FACTOR] = user.pk
+    return False
+
+
+#: The ways to a second factor, and proving meanwhile that it is still the user himself.
+_SECOND_FACTOR_PAGES = (
+    "mfa_index",
+    "mfa_activate_totp",
+    "mfa_add_webauthn",
+    "mfa_view_recovery_codes",
+    "mfa_download_recovery_codes",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "account_reauthenticate",
+)
+
 #: In the order in which they are to be passed.
 GATES: Sequence[Gate] = (
     Gate(_unverified, "accounts:first_login"),
     Gate(_others_password, "accounts:password_change"),
+    Gate(_second_factor_missing, "accounts:security", also=_SECOND_FACTOR_PAGES),
 )
 
 #: Addresses that are open to everybody who is logged in, whatever stands in his way.

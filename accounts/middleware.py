@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts import gates
 from accounts.closed import why_closed
 from accounts.models import User
+from accounts.services import sessions
 from core import audit
 from core.http import leave_page
 
@@ -40,6 +41,8 @@ class SessionRulesMiddleware:
                 self._keep_or_end(request)
             elif SESSION_KEY in request.session:
                 self._end_closed(request)
+            elif sessions.was_ended_elsewhere(request):
+                request.session["login_notice"] = _("此登录已在其他设备上被退出，请重新登录。如非本人操作，请登录后立即修改密码。")
             return self.get_response(request)
         finally:
             audit.unbind_request()
@@ -67,6 +70,7 @@ class SessionRulesMiddleware:
         now = int(time.time())
         if now - request.session.get(_SEEN, 0) >= _SEEN_EVERY_SECONDS:
             request.session[_SEEN] = now
+            sessions.note_seen(request)
 
 
 class GateMiddleware:

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from accounts.views import applications, cards, first_login, login, operators, passwords, profile, qualifications
+from accounts.views import (
+    applications,
+    cards,
+    first_login,
+    history,
+    login,
+    operators,
+    passwords,
+    profile,
+    qualifications,
+    second_factor,
+    sessions,
+)
 
 app_name = "accounts"
 urlpatterns = [
@@ -26,4 +38,9 @@ urlpatterns = [
     path("applications/<slug:key>/close/", applications.ApplicationSwitchView.as_view(opens=False), name="application_close"),
     path("cards/", cards.CardsView.as_view(), name="cards"),
     path("qualifications/", qualifications.QualificationsView.as_view(), name="qualifications"),
+    path("security/", second_factor.SecurityView.as_view(), name="security"),
+    path("security/sessions/", sessions.SessionsView.as_view(), name="sessions"),
+    path("security/sessions/<int:pk>/end/", sessions.EndSessionView.as_view(), name="end_session"),
+    path("security/sessions/end-others/", sessions.EndOtherSessionsView.as_view(), name="end_other_sessions"),
+    path("security/history/", history.LoginHistoryView.as_view(), name="login_history"),
 ]

@@ -68,6 +68,7 @@ ACCOUNT = MenuGroup(
         MenuItem(_("我的IC卡"), "id", "accounts:cards", Right.ENTERPRISE_VIEW),
         MenuItem(_("我的资质"), "license", "accounts:qualifications", Right.ENTERPRISE_VIEW),
         MenuItem(_("我的应用权限"), "apps", "accounts:applications", Right.ENTERPRISE_VIEW),
+        MenuItem(_("登录安全"), "shield-lock", "accounts:security", Right.ACCOUNT_OWN),
     ),
 )
 MENU: Sequence[MenuGroup] = (

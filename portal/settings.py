@@ -204,6 +204,8 @@ STAFF_SECOND_FACTOR_REQUIRED: bool = env.bool("STAFF_SECOND_FACTOR_REQUIRED", de
 LOGIN_FAILURES_PER_ACCOUNT: int = env.int("LOGIN_FAILURES_PER_ACCOUNT", default=10)
 LOGIN_FAILURES_PER_ADDRESS: int = env.int("LOGIN_FAILURES_PER_ADDRESS", default=50)
 LOGIN_CLOSED_SECONDS: int = env.int("LOGIN_CLOSED_SECONDS", default=15 * 60)
+#: Whether a user is told by SMS and e-mail of a login from a place or with a device unlike those of the last 90 days (ACC-14).
+LOGIN_NOTICE: bool = env.bool("LOGIN_NOTICE", default=True)
 #: ACC-12: an account unused for so many days is frozen, its user warned so many days before.
 DORMANT_AFTER_DAYS: int = env.int("DORMANT_AFTER_DAYS", default=180)
 DORMANCY_WARNING_DAYS: int = env.int("DORMANCY_WARNING_DAYS", default=14)
@@ -219,6 +221,20 @@ ACCOUNT_SESSION_REMEMBER = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = _("辽宁单一窗口")
+#: Half minutes that a phone's clock may be off; who typed a code slowly is not refused.
+MFA_TOTP_TOLERANCE = 1
+MFA_RECOVERY_CODE_COUNT = 10
+MFA_FORMS = {
+    "authenticate": "accounts.forms.second_factor.AuthenticateForm",
+    "reauthenticate": "accounts.forms.second_factor.CodeAgainForm",
+    "activate_totp": "accounts.forms.second_factor.ActivateTotpForm",
+    "authenticate_webauthn": "accounts.forms.second_factor.AuthenticatePasskeyForm",
+    "reauthenticate_webauthn": "accounts.forms.second_factor.PasskeyAgainForm",
+    "login_webauthn": "accounts.forms.second_factor.PasskeyLoginForm",
+    "add_webauthn": "accounts.forms.second_factor.AddPasskeyForm",
+    "edit_webauthn": "accounts.forms.second_factor.RenamePasskeyForm",
+}
+ACCOUNT_FORMS = {"reauthenticate": "accounts.forms.second_factor.PasswordAgainForm"}
 #: Address of 中央标准版, as its discovery document names it; empty where there is none to sign on through (ACC-09).
 STANDARD_EDITION_ISSUER: str = env.str("STANDARD_EDITION_ISSUER", default="")
 STANDARD_EDITION_CLIENT_ID: str = env.str("STANDARD_EDITION_CLIENT_ID", default="")

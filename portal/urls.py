@@ -15,6 +15,7 @@ urlpatterns = [
     path("accounts/", include("accounts.urls")),
     # Of django-simple-captcha only what a page needs: a new picture comes with a form that is posted.
     path("captcha/image/<slug:key>/", captcha_image, name="captcha-image"),
+    path("accounts/", include("accounts.allauth_urls")),
     path("reference/", include("reference.urls")),
     path("smartgate/", include("smartgate.urls")),
     path("admin/", admin.site.urls),

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.backends import password_is_right
 from accounts.closed import why_closed
 from accounts.models import LoginAttempt, LoginMethod, LoginOutcome, User
-from accounts.services.history import describe
+from accounts.services.history import describe, tell_of_unknown_login
 
 #: How long the login history is kept.
 KEPT = timedelta(days=365)
@@ -73,19 +73,24 @@ def admit(*, user_id: int, at: datetime | None = None) -> str:
 def record_login(
     *, user: User, method: str, outcome: str = LoginOutcome.SUCCEEDED, attempt_id: int | None = None, ip: str, user_agent: str
 ) -> None:
-    """Note how a login ended, in exactly one row: the attempt that proved the password, or a new one for the other methods."""
-    attempt = LoginAttempt.objects.filter(pk=attempt_id, user=user, outcome=LoginOutcome.PROVEN).first() if attempt_id else None
-    if attempt is not None:
-        _end(attempt, outcome)
-        return
-    LoginAttempt.objects.create(
-        at=timezone.now(),
-        account=_digest(user.username),
-        user=user,
-        method=method,
-        outcome=outcome,
-        **_origin(ip[:64], user_agent[:300]),
-    )
+    """Note how a login ended, in exactly one row: the attempt that proved the password, or a new one for the other methods.
+
+    The user is told of a login that is unlike his earlier ones (ACC-14).
+    """
+    with transaction.atomic():
+        attempt = LoginAttempt.objects.filter(pk=attempt_id, user=user, outcome=LoginOutcome.PROVEN).first() if attempt_id else None
+        if attempt is not None:
+            _end(attempt, outcome)
+        else:
+            attempt = LoginAttempt.objects.create(
+                at=timezone.now(),
+                account=_digest(user.username),
+                user=user,
+                method=method,
+                outcome=outcome,
+                **_origin(ip[:64], user_agent[:300]),
+            )
+        tell_of_unknown_login(attempt)
 
 
 def forget_old_attempts(*, at: datetime | None = None) -> int:

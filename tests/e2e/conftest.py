@@ -169,7 +169,7 @@ class Watch:
 
     def _request(self, request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname not in ("127.0.0.1", "localhost"):
             self.others.append(f"request to another host: {request.url}")
 
     def _response(self, response: Response) -> None:
@@ -210,14 +210,15 @@ class Desk:
         height: int = 900,
         scheme: Any = "light",
         axe: bool = False,
+        host: str = "127.0.0.1",
     ) -> Page:
-        """A page in a new window, logged in as `user` through the login page."""
-        return self.closing.enter_context(self._window(user, javascript, {"width": width, "height": height}, scheme, axe))
+        """A page in a new window, logged in as `user` through the login page. A passkey needs the host to be a name."""
+        return self.closing.enter_context(self._window(user, javascript, {"width": width, "height": height}, scheme, axe, host=host))
 
     @contextmanager
-    def _window(self, user: str, javascript: bool, viewport: Any, scheme: Any, axe: bool) -> Iterator[Page]:
+    def _window(self, user: str, javascript: bool, viewport: Any, scheme: Any, axe: bool, *, host: str) -> Iterator[Page]:
         context = self.browser.new_context(
-            base_url=self.stack.url,
+            base_url=self.stack.url.replace("127.0.0.1", host),
             locale="zh-CN",
             timezone_id="Asia/Shanghai",
             java_script_enabled=javascript,

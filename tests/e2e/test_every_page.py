@@ -29,6 +29,21 @@ NO_PAGES = {
     "preferences/",
     "opened-pages/",
     "accounts/logout/",
+    "accounts/security/sessions/<int:pk>/end/",
+    "accounts/security/sessions/end-others/",
+    # Steps of 登录安全, which need a second factor or a password given a moment ago: tests/e2e/test_second_factor.py.
+    "accounts/2fa/",
+    "accounts/2fa/authenticate/",
+    "accounts/2fa/reauthenticate/",
+    "accounts/2fa/totp/deactivate/",
+    "accounts/2fa/recovery-codes/",
+    "accounts/2fa/recovery-codes/generate/",
+    "accounts/2fa/recovery-codes/download/",
+    "accounts/2fa/webauthn/",
+    "accounts/2fa/webauthn/login/",
+    "accounts/2fa/webauthn/reauthenticate/",
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/",
+    "accounts/2fa/webauthn/keys/<int:pk>/remove/",
     "reference/lookup/<slug:table>/",
     "content/attachments/<int:pk>/",
     "smartgate/filings/<int:pk>/status/",
@@ -40,6 +55,13 @@ Way = tuple[str, ...]
 PAGES: dict[str, list[str | Way]] = {
     "": ["/"],
     "accounts/login/": ["/accounts/login/"],
+    "accounts/security/": ["/accounts/security/"],
+    "accounts/security/sessions/": ["/accounts/security/sessions/"],
+    "accounts/security/history/": ["/accounts/security/history/", "/accounts/security/history/?outcome=nonsense"],
+    "accounts/reauthenticate/": ["/accounts/reauthenticate/"],
+    # Leads to the password first.
+    "accounts/2fa/totp/activate/": ["/accounts/2fa/totp/activate/"],
+    "accounts/2fa/webauthn/add/": ["/accounts/2fa/webauthn/add/"],
     "content/<slug:kind>/": ["/content/notice/", "/content/faq/", "/content/video/?after=lost"],
     # What the demo publishes first: one for everybody, one that opens a page of an application.
     "content/items/<int:pk>/": ["/content/items/1/", "/content/items/2/"],
@@ -64,7 +86,7 @@ STATES: dict[str, list[str | Way]] = {
 NOWHERE = "/nowhere/"
 
 #: What Chinese text may have of Latin letters: names of things, and the accounts of the demo.
-LATIN = {"Excel", "Ikey", *ROLES}
+LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *ROLES}
 
 #: Texts that are read: visible text nodes, and what is told only to a screen reader or on hover.
 TEXTS = """() => {

@@ -1,0 +1,131 @@
+"""A user's own sessions (ACC-14): which there are, ending one or all others, and telling the browser whose session was ended.
+
+allauth's `UserSession` has a row for each session that began through the login page. What counts is Django's own session; a row
+whose session is gone, or was shut by a change of password, is no session any more. Looking at the list deletes nothing: allauth
+clears up at the next login.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.services.history import describe
+from core import audit
+
+SessionStore: Any = import_module(settings.SESSION_ENGINE).SessionStore
+_ENDED = "accounts.sessions.ended:"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """One session as its user sees it. `pk` is None for a session that has no row: it is the current one, and ends by 退出登录."""
+
+    pk: int | None
+    is_current: bool
+    place: str
+    device: str
+    ip: str
+    since: datetime
+    seen_at: datetime
+
+
+def own_sessions(request: HttpRequest, user: User) -> Sequence[OwnSession]:
+    """The sessions of `user` that are still open, the current one first, then the one seen last."""
+    current_key = request.session.session_key
+    rows = {row.session_key: row for row in UserSession.objects.filter(user=user)}
+    alive = _alive(rows, user)
+    listed = [_described(row, is_current=key == current_key) for key, row in rows.items() if key == current_key or key in alive]
+    if not any(session.is_current for session in listed):
+        listed.append(_current(request))
+    return sorted(listed, key=lambda session: (not session.is_current, -session.seen_at.timestamp()))
+
+
+def end_session(*, user: User, pk: int) -> None:
+    """End one of the user's own sessions. Raises UserSession.DoesNotExist when it is not his, or is gone already."""
+    with transaction.atomic():
+        row = UserSession.objects.select_for_update().get(pk=pk, user=user)
+        _end([row], user=user, actor=user, action="accounts.session.end")
+
+
+def end_other_sessions(*, user: User, except_key: str | None, actor: User | None = None) -> int:
+    """End all sessions of `user` but the one with the key `except_key` (退出其他全部); gives how many rows there were.
+
+    `actor` is who does it when it is not the user himself.
+    """
+    with transaction.atomic():
+        rows = list(UserSession.objects.select_for_update().filter(user=user).exclude(session_key=except_key or ""))
+        if rows:
+            _end(rows, user=user, actor=actor or user, action="accounts.session.end_others")
+    return len(rows)
+
+
+def note_seen(request: HttpRequest) -> None:
+    """The user was here: for the list. Called when the session itself is written for it, once a minute."""
+    UserSession.objects.filter(session_key=request.session.session_key).update(
+        last_seen_at=timezone.now(),
+        ip=audit.client_address(request) or "0.0.0.0",  # noqa: S104 - says "no address", binds nothing
+    )
+
+
+def was_ended_elsewhere(request: HttpRequest) -> bool:
+    """Whether the session that this browser still names was ended from another one. Says so once."""
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    return bool(key) and cache.delete(_ENDED + str(key))
+
+
+def _end(rows: Sequence[UserSession], *, user: User, actor: User, action: str) -> None:
+    keys = [row.session_key for row in rows]
+    UserSession.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    Session.objects.filter(session_key__in=keys).delete()
+    ended = [{"ip": row.ip, "device": describe(row.ip, row.user_agent)[1], "since": row.created_at} for row in rows]
+    audit.record(action=action, obj=user, actor=actor, enterprise_id=user.enterprise_id, before={"sessions": ended})
+    transaction.on_commit(lambda: _forget(keys))
+
+
+def _forget(keys: Sequence[str]) -> None:
+    """Sessions are read from the cache first; what is gone from the database goes from there, too."""
+    for key in keys:
+        SessionStore().delete(key)
+        cache.set(_ENDED + key, True, settings.SESSION_ABSOLUTE_SECONDS)
+
+
+def _alive(keys: Collection[str], user: User) -> set[str]:
+    """Those of the sessions that still open something: not run out, not idle too long, not shut by a change of password."""
+    store, hashed, now = SessionStore(), user.get_session_auth_hash(), time.time()
+    alive = set()
+    for session in Session.objects.filter(session_key__in=list(keys), expire_date__gt=timezone.now()):
+        data = store.decode(session.session_data)
+        too_old = now - data.get("session_started_at", now) > settings.SESSION_ABSOLUTE_SECONDS
+        idle = now - data.get("session_seen_at", now) > settings.SESSION_IDLE_SECONDS
+        if constant_time_compare(data.get(HASH_SESSION_KEY, ""), hashed) and not too_old and not idle:
+            alive.add(session.session_key)
+    return alive
+
+
+def _described(row: UserSession, *, is_current: bool) -> OwnSession:
+    place, device = describe(row.ip, row.user_agent)
+    return OwnSession(row.pk, is_current, place, device or _("无法识别的设备"), row.ip, row.created_at, row.last_seen_at)
+
+
+def _current(request: HttpRequest) -> OwnSession:
+    ip = audit.client_address(request)
+    place, device = describe(ip, request.headers.get("User-Agent", ""))
+    now = timezone.now()
+    started = request.session.get("session_started_at")
+    since = datetime.fromtimestamp(started, tz=UTC) if started else now
+    return OwnSession(None, True, place, device or _("无法识别的设备"), ip, since, now)
