@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 from stdnum import iso6346
 
-from accounts.models import Enterprise, User
+from accounts.models import Enterprise, EnterpriseType, Qualification, Service, User
 from accounts.rights import ApplicationKey, Role
 from portal.models import EVERYBODY, Attachment, Contact, ContentItem, Kind
 from smartgate import services
@@ -30,11 +30,36 @@ class DemoEnterprise:
     name: str
     credit_code: str
     customs_registration_no: str
+    inspection_registration_no: str
+    enterprise_types: tuple[EnterpriseType, ...]
+    legal_person_name: str
+    legal_person_id_no: str
+    office_phone: str
     office_address: str
 
 
-FORWARDER = DemoEnterprise("大连示范国际货运代理有限公司", "912102002026000129", "2102980001", "大连市中山区人民路 1 号")
-HAULIER = DemoEnterprise("营口示范物流有限公司", "912102002026000204", "2108980002", "营口市鲅鱼圈区新港大路 2 号")
+FORWARDER = DemoEnterprise(
+    "大连示范国际货运代理有限公司",
+    "912102002026000129",
+    "2102980001",
+    "2100000001",
+    (EnterpriseType.SEA_FORWARDER, EnterpriseType.CUSTOMS_BROKER),
+    "钱法人",
+    "210202198708011071",
+    "0411-82730001",
+    "大连市中山区人民路 1 号",
+)
+HAULIER = DemoEnterprise(
+    "营口示范物流有限公司",
+    "912102002026000204",
+    "2108980002",
+    "2100000002",
+    (EnterpriseType.ROAD_HAULIER, EnterpriseType.WAREHOUSE),
+    "冯法人",
+    "210202198808011087",
+    "0417-6270002",
+    "营口市鲅鱼圈区新港大路 2 号",
+)
 
 
 @dataclass(frozen=True)
@@ -47,14 +72,15 @@ class DemoUser:
     #: Answered by the SMS simulator.
     mobile: str
     enterprise: DemoEnterprise | None = None
+    id_no: str = ""
     unloading_code: str = ""
     is_staff: bool = False
 
 
 USERS = (
-    DemoUser("demo_admin", "王管理", Role.ENTERPRISE_ADMINISTRATOR, "13904110001", FORWARDER),
-    DemoUser("demo_operator", "李操作", Role.OPERATOR, "13904110002", FORWARDER),
-    DemoUser("other_operator", "赵操作", Role.OPERATOR, "13904110003", HAULIER),
+    DemoUser("demo_admin", "王管理", Role.ENTERPRISE_ADMINISTRATOR, "13904110001", FORWARDER, "210202199607011018"),
+    DemoUser("demo_operator", "李操作", Role.OPERATOR, "13904110002", FORWARDER, "210202199707011023"),
+    DemoUser("other_operator", "赵操作", Role.OPERATOR, "13904110003", HAULIER, "210202199807011039"),
     DemoUser("demo_terminal", "孙场站", Role.TERMINAL, "13904110004", unloading_code="DYW01"),
     DemoUser("demo_customs", "周关员", Role.CUSTOMS, "13904110005"),
     DemoUser("demo_ccpit", "吴贸促", Role.CCPIT, "13904110006"),
@@ -80,9 +106,18 @@ def make_accounts() -> None:
                 "name": demo.name,
                 "organisation_code": demo.credit_code[8:17],
                 "customs_registration_no": demo.customs_registration_no,
+                "enterprise_types": demo.enterprise_types,
+                "legal_person_name": demo.legal_person_name,
+                "legal_person_id_no": demo.legal_person_id_no,
+                "office_phone": demo.office_phone,
                 "office_address": demo.office_address,
+                "services": [Service.GOODS_DECLARATION, Service.GENERAL_QUERY],
                 "applications": ApplicationKey.values,
             },
+        )
+        Qualification.unscoped.get_or_create(
+            enterprise=enterprises[demo],
+            defaults={"has_foreign_trade_record": True, "inspection_registration_no": demo.inspection_registration_no},
         )
     for user in USERS:
         if not User.objects.filter(username__iexact=user.username).exists():
@@ -94,6 +129,8 @@ def make_accounts() -> None:
                 enterprise=enterprises[user.enterprise],
                 unloading_code=user.unloading_code,
                 mobile=user.mobile,
+                id_no=user.id_no,
+                email=f"{user.username}@example.com",
                 applications=ApplicationKey.values if user.role == Role.OPERATOR else [],
                 first_login_verified_at=timezone.now(),
                 is_staff=user.is_staff,
