@@ -1,7 +1,9 @@
 """How django-allauth, which brings login stages, single sign-on, second factors and sessions, meets this portal."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import clear_login
@@ -9,18 +11,27 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.providers.base import AuthError
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from requests import RequestException
 
-from accounts import known_browsers
+from accounts import known_browsers, standard_edition
 from accounts.closed import why_closed
 from accounts.models import LoginMethod, LoginOutcome, User
 from accounts.services import login as login_services
 from accounts.services import second_factor
 from core import audit
 from core.fields import decrypt, encrypt
+
+log = structlog.get_logger(__name__)
 
 #: In the session while somebody logs in: the attempt that his right password belongs to.
 LOGIN_ATTEMPT = "login_attempt"
@@ -61,6 +72,9 @@ class AccountAdapter(DefaultAccountAdapter):
         response: HttpResponse = super().post_login(request, user, **kwargs)
         self._record(request, user, LoginOutcome.SUCCEEDED)
         known_browsers.remember(request, response, user.username)
+        known_as = standard_edition.keep(request, (kwargs.get("signal_kwargs") or {}).get("sociallogin"))
+        if known_as:
+            UserSession.objects.filter(session_key=request.session.session_key).update(data={standard_edition.KEPT: known_as})
         return response
 
     def _refuse(self, request: HttpRequest, user: User, reason: str) -> HttpResponse:
@@ -93,11 +107,50 @@ def _method(request: HttpRequest, user: User) -> LoginMethod:
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     """中央标准版: the first time the user says whether he registers or binds (M1 §1.4); nothing is made behind his back."""
 
+    def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
+        """A central account that lacks what is needed here, or that now belongs to another enterprise, does not log in."""
+        try:
+            account = standard_edition.CentralAccount.from_claims(sociallogin.state["claims"])
+        except ValidationError as refusal:
+            raise _back_to_login(request, " ".join(refusal.messages), sociallogin.state) from None
+        user = sociallogin.user
+        if sociallogin.is_existing and user.enterprise is not None and user.enterprise.credit_code != account.credit_code:
+            text = _("您的中央账号现属另一企业（%(enterprise)s），不能再登录原绑定的本地账户。请使用本地账号登录，或拨打首页的服务热线。")
+            raise _back_to_login(request, text % {"enterprise": account.enterprise_name}, sociallogin.state)
+
+    def populate_user(self, request: HttpRequest, sociallogin: Any, data: Any) -> User:
+        """Nothing is taken over before the user has said what he wants."""
+        user: User = sociallogin.user
+        return user
+
+    def on_authentication_error(
+        self, request: HttpRequest, provider: Any, error: Any = None, exception: Exception | None = None, extra_context: Any = None
+    ) -> None:
+        """Whatever goes wrong on the way ends at the login page, with a sentence that says what to do."""
+        if error == AuthError.CANCELLED:
+            text = _("您已取消中央标准版登录。可重新点击“中央标准版”，或使用本地账号登录。")
+        elif isinstance(exception, RequestException):
+            text = _("中央标准版暂时无法访问，请稍后再试，或使用本地账号登录。")
+        else:
+            text = _("中央标准版登录没有完成，请重新点击“中央标准版”登录；仍不成功的，请使用本地账号登录或拨打首页的服务热线。")
+        if exception is not None:
+            # The exception's own text may hold the whole answer of the other side.
+            reason = str(exception)[:80] if isinstance(exception, OAuth2Error) else ""
+            log.warning("single_sign_on.failed", kind=type(exception).__name__, reason=reason)
+        raise _back_to_login(request, text, (extra_context or {}).get("state") or {})
+
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         return True
 
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: Any) -> bool:
         return False
+
+
+def _back_to_login(request: HttpRequest, text: str | Promise, state: Mapping[str, Any]) -> ImmediateHttpResponse:
+    """To the login page with a sentence; the page that was asked for is still the one after login."""
+    request.session["login_notice"] = str(text)
+    target = state.get("next", "")
+    return ImmediateHttpResponse(redirect_to_login(target) if target else redirect("accounts:login"))
 
 
 class MFAAdapter(DefaultMFAAdapter):

@@ -14,6 +14,7 @@ from accounts.views import (
     qualifications,
     second_factor,
     sessions,
+    single_sign_on,
 )
 
 app_name = "accounts"
@@ -43,4 +44,11 @@ urlpatterns = [
     path("security/sessions/<int:pk>/end/", sessions.EndSessionView.as_view(), name="end_session"),
     path("security/sessions/end-others/", sessions.EndOtherSessionsView.as_view(), name="end_other_sessions"),
     path("security/history/", history.LoginHistoryView.as_view(), name="login_history"),
+    path("oidc/standard_edition/login/callback/", single_sign_on.CallbackView.as_view(), name="standard_edition_callback"),
+    path("standard-edition/", single_sign_on.StartView.as_view(), name="standard_edition"),
+    path("standard-edition/first/register/", single_sign_on.RegisterView.as_view(), name="standard_edition_register"),
+    path("standard-edition/first/bind/", single_sign_on.BindView.as_view(), name="standard_edition_bind"),
+    path("standard-edition/done/", single_sign_on.DoneView.as_view(), name="standard_edition_done"),
+    path("standard-edition/signed-out/", single_sign_on.SignedOutView.as_view(), name="standard_edition_signed_out"),
+    path("standard-edition/backchannel-logout/", single_sign_on.BackchannelLogoutView.as_view(), name="standard_edition_backchannel"),
 ]

@@ -9,7 +9,11 @@ from django_htmx.middleware import HtmxDetails
 
 def safe_next(request: HttpRequest, default: str) -> str:
     """Where a posted form wants to go back to (`next`); `default` when it says nothing or names another host."""
-    wanted = request.POST.get("next", "")
+    return safe_url(request, request.POST.get("next", ""), default)
+
+
+def safe_url(request: HttpRequest, wanted: str, default: str) -> str:
+    """Where a request wants to go, however it says so; `default` when it says nothing or names another host."""
     return wanted if _is_ours(request, wanted) else default
 
 

@@ -4,6 +4,7 @@ from captcha.views import captcha_image
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.views.single_sign_on import FirstView
 from portal import health, views
 
 urlpatterns = [
@@ -16,6 +17,8 @@ urlpatterns = [
     # Of django-simple-captcha only what a page needs: a new picture comes with a form that is posted.
     path("captcha/image/<slug:key>/", captcha_image, name="captcha-image"),
     path("accounts/", include("accounts.allauth_urls")),
+    # django-allauth sends whom it does not know to this name.
+    path("accounts/standard-edition/first/", FirstView.as_view(), name="socialaccount_signup"),
     path("reference/", include("reference.urls")),
     path("smartgate/", include("smartgate.urls")),
     path("admin/", admin.site.urls),

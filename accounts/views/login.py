@@ -6,9 +6,9 @@ from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django.conf import settings
 from django.contrib.auth import views as auth_views
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts import known_browsers
+from accounts import known_browsers, standard_edition
 from accounts.adapters import LOGIN_ATTEMPT
 from accounts.forms.login import LoginForm
 from accounts.forms.picture_code import asks_for_picture, picture_part
@@ -62,4 +62,10 @@ class LoginView(auth_views.LoginView):
 
 
 class LogoutView(auth_views.LogoutView):
-    """退出登录; a POST, since it changes something."""
+    """退出登录; a POST, since it changes something. A session that came through 中央标准版 ends there, too (ACC-09)."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        id_token = standard_edition.kept_id_token(request)
+        response = super().post(request, *args, **kwargs)
+        elsewhere = standard_edition.end_session_url(request, id_token) if id_token else ""
+        return HttpResponseRedirect(elsewhere) if elsewhere else response

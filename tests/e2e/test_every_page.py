@@ -48,6 +48,15 @@ NO_PAGES = {
     "content/attachments/<int:pk>/",
     "smartgate/filings/<int:pk>/status/",
     "smartgate/filings/<int:pk>/delete/",
+    # The way through the standard edition, walked in test_single_sign_on.
+    "accounts/oidc/standard_edition/login/callback/",
+    "accounts/standard-edition/",
+    "accounts/standard-edition/first/",
+    "accounts/standard-edition/first/register/",
+    "accounts/standard-edition/first/bind/",
+    "accounts/standard-edition/done/",
+    "accounts/standard-edition/signed-out/",
+    "accounts/standard-edition/backchannel-logout/",
 }
 #: Where the query page leads: which list, which row action, and what follows on that address.
 Way = tuple[str, ...]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
@@ -98,3 +99,17 @@ def query(url: str) -> dict[str, str]:
     found = parse_qs(urlsplit(url).query, strict_parsing=True, keep_blank_values=True) if urlsplit(url).query else {}
     assert all(len(values) == 1 for values in found.values())
     return {name: values[0] for name, values in found.items()}
+
+
+def open_to(settings: Any, issuer: str) -> None:
+    """Let the portal know this standard edition."""
+    settings.STANDARD_EDITION_ISSUER = issuer
+    settings.STANDARD_EDITION_CLIENT_ID, settings.STANDARD_EDITION_CLIENT_SECRET = CLIENT_ID, SECRET
+    app = {
+        "provider_id": settings.STANDARD_EDITION,
+        "name": "中央标准版",
+        "client_id": CLIENT_ID,
+        "secret": SECRET,
+        "settings": {"server_url": issuer, "token_auth_method": "client_secret_basic"},
+    }
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}}
