@@ -9,4 +9,10 @@ class AccountsConfig(AppConfig):
     verbose_name = _("企业与用户")
 
     def ready(self) -> None:
+        from allauth.mfa.models import Authenticator
+
         from accounts import receivers  # noqa: F401 - importing it connects them
+        from accounts.rotation import rotated_secrets
+        from core import rotation
+
+        rotation.register(rotation.Values(Authenticator, "data", rotated_secrets, is_json=True))

@@ -41,6 +41,15 @@ def decrypt(stored: str) -> str:
         raise ValueError("an encrypted value fits none of FIELD_KEYS") from None
 
 
+def rotated(stored: str) -> str | None:
+    """The stored value encrypted anew with the first key; None when it carries that already. Raises ValueError when no key fits."""
+    try:
+        _key_set((settings.FIELD_KEYS[0],)).decrypt(stored.encode("ascii"))
+    except (InvalidToken, UnicodeEncodeError):
+        return encrypt(decrypt(stored))
+    return None
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # fields take none at run time
     """Text that is plain in the program and encrypted in the database; empty stays empty. It cannot be searched for."""
 

@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from core.admin import AuditedAdmin
 from portal import queries
 from portal.attachments import validate_attachment
 from portal.models import EVERYBODY, Attachment, Contact, ContentItem
@@ -91,7 +92,7 @@ class ContentItemForm(forms.ModelForm):
 
 
 @admin.register(ContentItem)
-class ContentItemAdmin(admin.ModelAdmin):
+class ContentItemAdmin(AuditedAdmin):
     form = ContentItemForm
     list_display = ["title", "kind", "audience", "publisher", "published_at", "expires_at", "is_public"]
     list_filter = [StateFilter, "kind", "audience"]
@@ -147,5 +148,5 @@ def _delete_files(attachments: list[Attachment]) -> None:
 
 
 @admin.register(Contact)
-class ContactAdmin(admin.ModelAdmin):
+class ContactAdmin(AuditedAdmin):
     list_display = ["label", "value", "way", "is_hotline", "position"]

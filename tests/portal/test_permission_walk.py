@@ -216,15 +216,20 @@ CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user", "porta
 READ_BY_STAFF = {"notifications/delivery", "reference/codetable", "reference/code", "reference/declarationelement"}
 
 
+#: Filings and the trail name them for ever: they are disabled instead.
+NEVER_DELETED = {"accounts/enterprise", "accounts/user"}
+
+
 def _admin_rows() -> Iterator[tuple[str, tuple[Row, Row]]]:
     for model in sorted(CHANGED_BY_STAFF | READ_BY_STAFF):
         changes = model in CHANGED_BY_STAFF
         one = f"admin/{model}/<path:object_id>/"
         change = changes or model == "reference/code"
+        deletes = changes and model not in NEVER_DELETED
         yield f"admin/{model}/", (staff_only(200), staff_only(200))
         yield f"admin/{model}/add/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
         yield f"{one}history/", (staff_only(200), staff_only(200))
-        yield f"{one}delete/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
+        yield f"{one}delete/", (staff_only(200 if deletes else 403), staff_only(200 if deletes else 403))
         yield f"{one}change/", (staff_only(200), staff_only(200 if change else 403))
         # An old address of the same page.
         yield one, (staff_only(302), staff_only(302))
