@@ -223,6 +223,8 @@ class Registration(models.Model):
     It keeps its own copy of what names the applicant: a rejected registration gives the credit code and the user name free again.
     """
 
+    #: Given by the page before it is sent: what is sent twice is registered once. Empty for users who came another way.
+    submission = models.UUIDField(_("提交编号"), unique=True, null=True, editable=False)
     enterprise = models.ForeignKey(Enterprise, verbose_name=_("企业"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     user = models.ForeignKey("accounts.User", verbose_name=_("用户"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     role = models.CharField(_("注册角色"), max_length=30, choices=Role.choices)

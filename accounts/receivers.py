@@ -1,10 +1,13 @@
-"""What django-allauth tells by signals, and nothing else can tell."""
+"""What Django and django-allauth tell by signals, and nothing else can tell."""
 
 from typing import Any
 
 from allauth.mfa.signals import authentication_failed
+from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
+from django.http import HttpRequest
 
+from accounts import registration_storage
 from accounts.models import User
 from accounts.services import second_factor
 
@@ -13,3 +16,10 @@ from accounts.services import second_factor
 def wrong_code(sender: Any, *, user: User, authenticator: Any, reauthentication: bool = False, **_unused: Any) -> None:
     """A code that was wrong leaves an entry in the audit trail."""
     second_factor.note_failure(user, factor=authenticator.type, again=reauthentication)
+
+
+@receiver(user_logged_in)
+def leave_registration(sender: Any, *, request: HttpRequest | None, **_unused: Any) -> None:
+    """Whoever logs in, by whatever way, leaves a registration under way behind."""
+    if request is not None:
+        registration_storage.forget(request.session)

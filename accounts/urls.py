@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts.views import (
+    agreements,
     applications,
     cards,
     first_login,
@@ -12,6 +13,7 @@ from accounts.views import (
     passwords,
     profile,
     qualifications,
+    register,
     second_factor,
     sessions,
     single_sign_on,
@@ -51,4 +53,8 @@ urlpatterns = [
     path("standard-edition/done/", single_sign_on.DoneView.as_view(), name="standard_edition_done"),
     path("standard-edition/signed-out/", single_sign_on.SignedOutView.as_view(), name="standard_edition_signed_out"),
     path("standard-edition/backchannel-logout/", single_sign_on.BackchannelLogoutView.as_view(), name="standard_edition_backchannel"),
+    path("register/", register.RegisterView.as_view(), name="register"),
+    path("register/done/", register.RegisterDoneView.as_view(), name="register_done"),
+    path("agreements/<slug:kind>/", agreements.agreement, name="agreement_newest"),
+    path("agreements/<slug:kind>/<slug:version>/", agreements.agreement, name="agreement"),
 ]

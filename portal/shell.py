@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 
 from core import shell
@@ -86,14 +86,6 @@ class WorkArea:
     def opens_applications(self) -> bool:
         """Whether this user may open anything but the pages of his own account."""
         return any(group.is_application for group in self.menu)
-
-    @cached_property
-    def register_url(self) -> str:
-        """Where 注册 leads; empty while the portal has no registration."""
-        try:
-            return reverse("accounts:register")
-        except NoReverseMatch:
-            return ""
 
     @cached_property
     def announcements(self) -> Sequence[Announcement]:

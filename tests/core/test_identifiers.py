@@ -16,6 +16,14 @@ GOOD = [
     (identifiers.validate_organisation_code, "600037341"),
     (identifiers.validate_organisation_code, "M000100Y4"),
     (identifiers.validate_identity_number, "11010519491231002X"),
+    (identifiers.validate_identity_number, "210202198001010016"),  # older than the county its number names
+    (identifiers.validate_phone, "0411-82732333"),
+    (identifiers.validate_phone, "（0411）8273 2333 转 801"),
+    (identifiers.validate_phone, "82732333"),
+    (identifiers.validate_phone, "400-668-5666"),
+    (identifiers.validate_phone, "+86 411 82732333"),
+    (identifiers.validate_phone, "13904110001"),
+    (identifiers.validate_phone, "95198"),
     (identifiers.validate_customs_registration_no, "2102910001"),
     (identifiers.validate_customs_registration_no, "330261A004"),
     (identifiers.validate_entry_no, "090820261000000001"),
@@ -43,6 +51,11 @@ BAD = [
     (identifiers.validate_credit_code, "91350100m000100y43"),  # lower case
     (identifiers.validate_organisation_code, "600037342"),
     (identifiers.validate_organisation_code, "60003734-1"),
+    (identifiers.validate_identity_number, "990105194912310027"),  # no province
+    (identifiers.validate_phone, "1234"),
+    (identifiers.validate_phone, "0411-827"),
+    (identifiers.validate_phone, "没有"),
+    (identifiers.validate_phone, "0411-82732333-1234567"),
     (identifiers.validate_identity_number, "110105194912310021"),  # check digit
     (identifiers.validate_identity_number, "11010519490231002X"),  # 31 February
     (identifiers.validate_identity_number, "11010529491231002X"),  # not born yet

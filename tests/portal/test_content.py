@@ -97,13 +97,10 @@ def test_hotlines_login_and_contacts_stand_on_the_public_pages(client: Client, o
 
 
 @pytest.mark.covers("PRT-01")
-@pytest.mark.urls("tests.portal.urls_with_registration")
-def test_registration_is_offered_where_there_is_one(client: Client) -> None:
-    assert re.search(r'href="/register/">.*?</svg>注册</a>', text_of(client, "/"), re.DOTALL)
-
-
-def test_no_dead_link_stands_for_a_registration_that_is_not_there(client: Client) -> None:
-    assert "注册</a>" not in text_of(client, "/")
+def test_registration_is_offered_to_visitors_only(client: Client, operator_client: Client) -> None:
+    link = re.compile(r'href="/accounts/register/">.*?</svg>注册</a>', re.DOTALL)
+    assert link.search(text_of(client, "/"))
+    assert not link.search(text_of(operator_client, "/"))
 
 
 @pytest.mark.covers("PRT-01")

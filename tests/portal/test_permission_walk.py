@@ -19,8 +19,9 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import Enterprise, User
+from accounts.models import Enterprise, Registration, User
 from accounts.rights import ApplicationKey, Right, Role
 from notifications.services import queue_sms
 from portal.models import Contact
@@ -170,6 +171,11 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "accounts/standard-edition/done/": (Row(200, visitor=LOGIN), Row(405, visitor=LOGIN)),
     "accounts/standard-edition/signed-out/": (everybody(302), everybody(405)),
     "accounts/standard-edition/backchannel-logout/": (everybody(405), everybody(400)),
+    # Who has an account is told so. An empty form is the first step's, with what is missing.
+    "accounts/register/": (everybody(200), everybody(200)),
+    "accounts/register/done/": (Row(200, visitor=302), Row(200, visitor=302)),
+    "accounts/agreements/<slug:kind>/": (everybody(200), everybody(405)),
+    "accounts/agreements/<slug:kind>/<slug:version>/": (everybody(200), everybody(405)),
     "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
     "smartgate/filings/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
     "smartgate/filings/new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
@@ -212,8 +218,9 @@ TABLE: dict[str, tuple[Row, Row]] = {
 #: Posted to by other systems, which prove who they are by a signature.
 WITHOUT_FORM = {"accounts/standard-edition/backchannel-logout/"}
 CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user", "portal/contentitem", "portal/contact"}
-#: Nothing is added or deleted there; `reference/code` has a change of its own, the others are to be looked at only.
-READ_BY_STAFF = {"notifications/delivery", "reference/codetable", "reference/code", "reference/declarationelement"}
+#: Nothing is added or deleted there; `reference/code` has a change of its own, a registration is decided on, the others are to be
+#: looked at only.
+READ_BY_STAFF = {"accounts/registration", "notifications/delivery", "reference/codetable", "reference/code", "reference/declarationelement"}
 
 
 #: Filings and the trail name them for ever: they are disabled instead.
@@ -224,7 +231,7 @@ def _admin_rows() -> Iterator[tuple[str, tuple[Row, Row]]]:
     for model in sorted(CHANGED_BY_STAFF | READ_BY_STAFF):
         changes = model in CHANGED_BY_STAFF
         one = f"admin/{model}/<path:object_id>/"
-        change = changes or model == "reference/code"
+        change = changes or model in {"reference/code", "accounts/registration"}
         deletes = changes and model not in NEVER_DELETED
         yield f"admin/{model}/", (staff_only(200), staff_only(200))
         yield f"admin/{model}/add/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
@@ -293,7 +300,8 @@ class World:
         record = self.records.get(model)
         return address(
             route,
-            kind="notice",
+            kind="service" if route.startswith("accounts/agreements/") else "notice",
+            version="2017-09",
             table="customs",
             key=ApplicationKey.SMARTGATE.value,
             object_id=record.pk if record else 1,
@@ -345,6 +353,9 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "portal/contact": Contact.objects.create(label="服务热线", way=Contact.Way.PHONE, value="95198"),
             "content/items": item,
             "content/attachments": make_attachment(item),
+            "accounts/registration": Registration.objects.create(
+                role=Role.OPERATOR, username="waiting1", mobile="13904110001", email="w@example.com", submitted_at=timezone.now()
+            ),
             "notifications/delivery": queue_sms(mobile="13904110001", text="验证码"),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
