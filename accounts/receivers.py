@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.signals import user_logged_in
 from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
@@ -9,7 +10,7 @@ from django.http import HttpRequest
 
 from accounts import registration_storage
 from accounts.models import User
-from accounts.services import second_factor
+from accounts.services import second_factor, sessions
 
 
 @receiver(authentication_failed)
@@ -23,3 +24,9 @@ def leave_registration(sender: Any, *, request: HttpRequest | None, **_unused: A
     """Whoever logs in, by whatever way, leaves a registration under way behind."""
     if request is not None:
         registration_storage.forget(request.session)
+
+
+@receiver(user_logged_in)
+def session_begun(sender: Any, *, request: HttpRequest, **_unused: Any) -> None:
+    """allauth has made a row for the session; it is to keep one."""
+    sessions.note_begun(request)

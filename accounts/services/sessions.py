@@ -29,6 +29,10 @@ from core import audit
 
 SessionStore: Any = import_module(settings.SESSION_ENGINE).SessionStore
 _ENDED = "accounts.sessions.ended:"
+#: In a session that is to be in the list.
+_LISTED = "session_is_listed"
+#: A row must have an address; a request through a socket has none.
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,20 @@ def end_other_sessions(*, user: User, except_key: str | None, actor: User | None
     return len(rows)
 
 
+def note_begun(request: HttpRequest) -> None:
+    """This session began through the login page: it is to have a row, under whatever key it goes on."""
+    request.session[_LISTED] = True
+
+
 def note_seen(request: HttpRequest) -> None:
-    """The user was here: for the list. Called when the session itself is written for it, once a minute."""
-    UserSession.objects.filter(session_key=request.session.session_key).update(
-        last_seen_at=timezone.now(),
-        ip=audit.client_address(request) or "0.0.0.0",  # noqa: S104 - says "no address", binds nothing
-    )
+    """The user was here: for the list. Called when the session itself is written for it, once a minute.
+
+    A change of the password gives the session another key; then it gets a row of its own again.
+    """
+    row = UserSession.objects.filter(session_key=request.session.session_key)
+    seen = row.update(last_seen_at=timezone.now(), ip=audit.client_address(request) or _NO_ADDRESS)
+    if not seen and request.session.get(_LISTED):
+        UserSession.objects.create_from_request(request)
 
 
 def was_ended_elsewhere(request: HttpRequest) -> bool:

@@ -140,3 +140,19 @@ def test_an_ended_session_cannot_come_back_by_a_request_under_way(operator, end)
         stale.save()
     assert not Session.objects.filter(session_key=stale.session_key).exists()
     assert there.get(LIST).status_code == 302
+
+
+def test_a_new_password_leaves_the_session_in_the_list_under_its_new_key(operator):
+    here, there = logged_in(operator), logged_in(operator, FIREFOX)
+    response = here.post(
+        "/accounts/password/change/",
+        {"old_password": PASSWORD, "new_password1": "Different2026", "new_password2": "Different2026"},
+    )
+    assert response.status_code == 302
+    session = here.session
+    session["session_seen_at"] = int(time.time()) - 100
+    session.save()
+    page = here.get(SESSIONS).content.decode()
+    assert "Firefox" not in page
+    assert there.get(LIST).status_code == 302
+    assert session_of(here).user == operator

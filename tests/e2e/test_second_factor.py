@@ -21,11 +21,9 @@ def first_step(page: Page, user: str) -> None:
     """Name, password and picture code; stops before the second step."""
     page.goto("/accounts/login/")
     page.get_by_label("用户名").fill(user)
-    page.get_by_label("密码", exact=True).fill(PASSWORD)
-    picture = page.locator("[name=captcha_1]")
-    if picture.count():
-        picture.fill("PASSED")
-    page.locator("main").get_by_role("button", name="登录", exact=True).click()
+    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_label("验证码").fill("PASSED")
+    page.get_by_label("验证码").press("Enter")
 
 
 def prove_again(page: Page) -> None:
@@ -70,7 +68,7 @@ def test_totp_without_a_script_at_phone_width(desk: Desk) -> None:
         first_step(other, "demo_ccpit")
         other.get_by_label("动态口令或恢复代码").fill(codes[0])
         other.locator("main").get_by_role("button", name="登录", exact=True).click()
-        expect(other.get_by_text("陈贸促").or_(other.locator(".user-menu-name"))).to_be_visible()
+        expect(other.locator(".user-menu-name")).to_be_visible()
         other.goto(SECURITY)
         expect(other.get_by_text("剩余 9 个")).to_be_visible()
         # Ended from the first window, this one is told so.
