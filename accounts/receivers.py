@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allauth.account.signals import user_logged_in
+from allauth.account.signals import user_logged_in as logged_in_through_allauth
 from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
@@ -26,7 +26,7 @@ def leave_registration(sender: Any, *, request: HttpRequest | None, **_unused: A
         registration_storage.forget(request.session)
 
 
-@receiver(user_logged_in)
+@receiver(logged_in_through_allauth)
 def session_begun(sender: Any, *, request: HttpRequest, **_unused: Any) -> None:
     """allauth has made a row for the session; it is to keep one."""
     sessions.note_begun(request)
