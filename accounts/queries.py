@@ -36,11 +36,3 @@ def qualification_for(user: User) -> Qualification:
     """我的资质 of the user's enterprise; an empty one, not stored, as long as nothing was entered."""
     found: Qualification | None = Qualification.objects.for_user(user).first()
     return found or Qualification(enterprise=enterprise_of(user))
-
-
-def pending_registration_of(user: User) -> Registration | None:
-    """The registration by which this account came to be, while it waits for the staff's decision (ACC-06); else None.
-
-    Whoever may see the answer has proved the password first: the account itself is not active.
-    """
-    return Registration.objects.filter(user=user, status=ReviewStatus.PENDING).first()

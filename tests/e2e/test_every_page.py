@@ -29,6 +29,8 @@ NO_PAGES = {
     "preferences/",
     "opened-pages/",
     "accounts/logout/",
+    # Opens only to who has just registered: tests/e2e/people.py.
+    "accounts/register/done/",
     "accounts/security/sessions/<int:pk>/end/",
     "accounts/security/sessions/end-others/",
     # Steps of 登录安全, which need a second factor or a password given a moment ago: tests/e2e/test_second_factor.py.
@@ -64,6 +66,9 @@ Way = tuple[str, ...]
 PAGES: dict[str, list[str | Way]] = {
     "": ["/"],
     "accounts/login/": ["/accounts/login/"],
+    "accounts/register/": ["/accounts/register/"],
+    "accounts/agreements/<slug:kind>/": ["/accounts/agreements/service/", "/accounts/agreements/port_logistics/"],
+    "accounts/agreements/<slug:kind>/<slug:version>/": ["/accounts/agreements/service/2017-09/"],
     "accounts/security/": ["/accounts/security/"],
     "accounts/security/sessions/": ["/accounts/security/sessions/"],
     "accounts/security/history/": ["/accounts/security/history/", "/accounts/security/history/?outcome=nonsense"],
