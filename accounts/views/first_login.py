@@ -42,7 +42,9 @@ class FirstLoginView(WorkPageMixin, RedirectURLMixin, FormView):
         if not sms.asks_for_code(request):
             return super().post(request, *args, **kwargs)
         note = sms.send_code(request, purpose=SmsPurpose.FIRST_LOGIN, mobile=mobile)
-        return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=FirstLoginForm(), code_note=note))
+        form = FirstLoginForm()
+        form.fields["sms_code"].widget.code_note = note  # type: ignore[attr-defined]
+        return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=form))
 
     def form_valid(self, form: FirstLoginForm) -> HttpResponse:
         try:

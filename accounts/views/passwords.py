@@ -3,6 +3,7 @@
 import time
 from typing import Any, cast
 
+from allauth.account.signals import password_changed
 from allauth.core import ratelimit
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -61,6 +62,8 @@ class ChangePasswordView(WorkPageMixin, RedirectURLMixin, FormView):
             form.add_error("old_password", refusal)
             return self.form_invalid(form)
         update_session_auth_hash(self.request, user)
+        # The session has a new key: django-allauth's list of sessions takes it up.
+        password_changed.send(sender=User, request=self.request, user=user)
         messages.success(self.request, _("密码已修改。其他设备上的登录已全部退出，请用新密码重新登录。"))
         return super().form_valid(form)
 
@@ -122,7 +125,8 @@ class ResetPasswordView(_VisitorsPage, FormView):
             return super().post(request, *args, **kwargs)
         note = _send_code(request, self.username, self.mobile)
         form = ResetPasswordForm(user=self._stated_user())
-        return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=form, code_note=note))
+        form.fields["sms_code"].widget.code_note = note  # type: ignore[attr-defined]
+        return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=form))
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"user": self._stated_user()}
