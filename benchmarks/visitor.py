@@ -16,18 +16,19 @@ from accounts.models import User
 
 
 class Visitor:
-    """One user's browser, which keeps its session and nothing else."""
+    """One user's browser, which keeps its session and nothing else; without a user, that of somebody who has none yet."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User | None) -> None:
         session = import_module(settings.SESSION_ENGINE).SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.create()
+        if user is not None:
+            session[SESSION_KEY] = str(user.pk)
+            session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+            session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+            session.create()
         self._application = WSGIHandler()
         # Any 32 letters or digits are a secret of the CSRF cookie; the form sends the same back.
         self.csrf_token = "b" * 32
-        self._cookies = f"{settings.SESSION_COOKIE_NAME}={session.session_key}; {settings.CSRF_COOKIE_NAME}={self.csrf_token}"
+        self._cookies = f"{settings.SESSION_COOKIE_NAME}={session.session_key or ''}; {settings.CSRF_COOKIE_NAME}={self.csrf_token}"
 
     def get(self, path: str) -> bytes:
         """The page at `path` (with its query string). Raises RuntimeError unless it is there."""
@@ -36,10 +37,10 @@ class Visitor:
             raise RuntimeError(f"{path}: {status}")
         return body
 
-    def post(self, path: str, data: dict[str, str]) -> None:
-        """Send a form. Raises RuntimeError unless the answer is a redirect: anything else is a form with errors."""
+    def post(self, path: str, data: dict[str, str], *, answer: str = "302") -> None:
+        """Send a form. Raises RuntimeError unless the answer is a redirect: anything else is a form with errors (`answer="200"`)."""
         status, body = self._ask("POST", path, urlencode({**data, "csrfmiddlewaretoken": self.csrf_token}).encode())
-        if not status.startswith("302"):
+        if not status.startswith(answer):
             raise RuntimeError(f"{path}: {status} {body[:2000].decode(errors='replace')}")
 
     def queries(self, ask: Any) -> int:

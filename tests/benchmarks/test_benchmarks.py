@@ -17,6 +17,7 @@ MEASURED = {
     "listing": {"case", "matching", "rows", "queries", "page_ms", "page_p95_ms", "bare_ms", "stock_ms", "stock/page", "in_aim"},
     "lookup": {"table, what was typed", "queries", "endpoint_ms", "first_ms", "bare_ms", "endpoint/bare", "in_aim"},
     "saving": {"what", "queries", "median_ms", "p95_ms", "times bare"},
+    "logins": {"what", "queries", "median_ms", "best_ms", "per_second", "times bare"},
     "relay": {"what", "number", "seconds", "per_second", "of bare tasks", "in_aim"},
 }
 
