@@ -34,6 +34,15 @@ def log_in(client, username, password=PASSWORD, **more):
 
 
 @pytest.mark.covers("ACC-07")
+def test_the_login_page_has_the_manuals_words_and_ways(client):
+    page = client.get(LOGIN).content.decode()
+    for words in ("用户名", "密码", "验证码", "换一张", "登录", ">立即注册</a>", ">忘记密码</a>"):
+        assert words in page
+    assert 'href="/accounts/register/"' in page
+    assert 'alt="验证码图片，图中是四个字母"' in page
+
+
+@pytest.mark.covers("ACC-07")
 def test_the_page_after_login_is_the_one_asked_for(client, operator):
     asked = client.get(f"{LIST}?status=draft")
     assert asked.status_code == 302
