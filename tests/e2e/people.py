@@ -119,7 +119,7 @@ def fill_services(page: Page, *applications: str) -> None:
         page.get_by_label(application).check()
     page.get_by_label("企业报检注册号").fill("2100000000")
     page.locator("#id_accept_agreements").check()
-    page.get_by_role("button", name="注册").click()
+    page.get_by_role("button", name="注册", exact=True).click()
 
 
 def register(page: Page, stack: Stack, firm: Firm) -> None:
