@@ -11,8 +11,12 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from allauth.mfa.models import Authenticator
 
-        from accounts import receivers  # noqa: F401 - importing it connects them
+        from accounts import (
+            audit_labels,
+            receivers,  # noqa: F401 - importing it connects them
+        )
         from accounts.rotation import rotated_secrets
         from core import rotation
 
         rotation.register(rotation.Values(Authenticator, "data", rotated_secrets, is_json=True))
+        audit_labels.register()

@@ -5,6 +5,7 @@ from django.urls import path
 from accounts.views import (
     agreements,
     applications,
+    audit,
     cards,
     first_login,
     history,
@@ -57,4 +58,6 @@ urlpatterns = [
     path("register/done/", register.RegisterDoneView.as_view(), name="register_done"),
     path("agreements/<slug:kind>/", agreements.agreement, name="agreement_newest"),
     path("agreements/<slug:kind>/<slug:version>/", agreements.agreement, name="agreement"),
+    path("audit/", audit.audit_list, name="audit"),
+    path("audit/<int:pk>/", audit.AuditEntryView.as_view(), name="audit_entry"),
 ]

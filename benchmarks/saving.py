@@ -76,7 +76,7 @@ def _form() -> dict[str, str]:
 
 def _bare_insert(model: Filing, bare_connection: Any) -> Callable[[], None]:
     """What stores the rows of `model` once more, under new numbers, in one transaction."""
-    audited = AuditEntry.objects.filter(object_type="smartgate.filing", object_id=str(model.pk)).values().get()
+    audited = AuditEntry.unscoped.filter(object_type="smartgate.filing", object_id=str(model.pk)).values().get()
     filing = _columns(Filing, Filing.unscoped.filter(pk=model.pk).values().get())
     lines = [_columns(FilingLine, line) for line in FilingLine.unscoped.filter(filing=model).order_by("line_no").values()]
     entry = _columns(AuditEntry, {**audited, "after": Json(audited["after"])})

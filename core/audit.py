@@ -4,6 +4,7 @@ Entries carry the request's id, address and browser when there is a request; `bi
 middleware once a request, and a worker's tasks carry the request id through django-structlog.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,16 +14,28 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import Promise
 
+from core.codes import CodeOption, CodeSource
 from core.models import AuditEntry
 from core.workflow import ActionRefused
 
 _origin: ContextVar[tuple[str, str]] = ContextVar("audit_origin", default=("", ""))
 SYSTEM = "系统"
+#: What stands for a value that nobody may read here.
+MASKED = "***"
+#: Names of fields whose values the trail never gets. A service leaves them out; this is for the one that forgets.
+_SENSITIVE = re.compile(
+    r"(^|_)(passwords?|passwd|pin|secrets?|tokens?|id_no|sms_code|captcha|otp|totp|recovery_codes?|digest|private_key|credential|data_key)"
+    r"[0-9]*$",
+    re.IGNORECASE,
+)
 
 
 def bind_request(request: HttpRequest) -> None:
@@ -67,10 +80,10 @@ def record(
     """Write one entry; call it in the transaction that makes the change.
 
     `action` is a stable dotted name (`smartgate.filing.declare`). `actor` is a user, or None when a message or a job acts.
-    `before` and `after` hold the fields that changed, plain values.
+    `before` and `after` hold the fields that changed, plain values; those of sensitive fields are masked.
     """
     ip, user_agent = _origin.get()
-    return AuditEntry.objects.create(
+    entry: AuditEntry = AuditEntry.unscoped.create(
         at=timezone.now(),
         actor_id=actor.pk if actor is not None else None,
         actor_name=actor.get_username() if actor is not None else SYSTEM,
@@ -80,13 +93,39 @@ def record(
         object_type=object_type(obj),
         object_id=str(obj.pk),
         object_label=str(obj)[:200],
-        before=plain(before),
-        after=plain(after),
+        before=masked(plain(before)),
+        after=masked(plain(after)),
         reason=reason[:500],
         request_id=current_request_id(),
         ip=ip,
         user_agent=user_agent,
     )
+    return entry
+
+
+def entries_about(obj: models.Model) -> "QuerySet[AuditEntry]":
+    """What happened to one record, newest first; for a record that its reader has reached by its own scope."""
+    entries: QuerySet[AuditEntry] = AuditEntry.unscoped.filter(object_type=object_type(obj), object_id=str(obj.pk)).order_by("-id")
+    return entries
+
+
+def is_sensitive(name: str) -> bool:
+    """Whether a field of this name holds what the trail must not: passwords, identity numbers, codes."""
+    return bool(_SENSITIVE.search(name))
+
+
+def masked(values: Any) -> Any:
+    """The values with those of sensitive fields masked, however deep; an empty one stays empty, so that one sees when it was set."""
+    match values:
+        case Mapping():
+            return {
+                key: (MASKED if value not in (None, "", [], {}) else value) if is_sensitive(str(key)) else masked(value)
+                for key, value in values.items()
+            }
+        case list():
+            return [masked(value) for value in values]
+        case _:
+            return values
 
 
 @contextmanager
@@ -122,3 +161,91 @@ def plain(values: Any) -> Any:
             return str(values)
         case _:
             return values
+
+
+# -- What the names in the trail mean -----------------------------------------------------------
+
+_actions: dict[str, str | Promise] = {}
+_sources: dict[str, Mapping[str, CodeSource]] = {}
+_values: dict[str, str | Promise] = {}
+
+
+def register_actions(labels: Mapping[str, str | Promise]) -> None:
+    """Say in Chinese what actions are called; each room does so for its own when it starts (`audit_labels.py`).
+
+    Raises ValueError when a name has another label already.
+    """
+    for name, label in labels.items():
+        if str(_actions.setdefault(name, label)) != str(label):
+            raise ValueError(f"the audit action {name} is called {_actions[name]} already")
+
+
+def register_codes(model: type[models.Model], sources: Mapping[str, CodeSource]) -> None:
+    """Say by which lists the codes in a record's fields are read; fields with choices of their own need none."""
+    _sources[model._meta.label_lower] = sources
+
+
+def register_values(labels: Mapping[str, str | Promise]) -> None:
+    """Say in Chinese what values in `before` and `after` are called that are no fields of the record."""
+    _values.update(labels)
+
+
+def value_label(name: str) -> str | Promise:
+    """What such a value is called; one that nobody named by its name."""
+    return _values.get(name, name)
+
+
+def action_label(action: str) -> str:
+    """What an action is called; one that nobody named (any more) by its name."""
+    return str(_actions.get(action, action))
+
+
+def actions() -> Mapping[str, str | Promise]:
+    """Every action that has a label, in the order of registration."""
+    return _actions
+
+
+def code_source(kind: str, field_name: str) -> CodeSource | None:
+    """The list by which the codes of a record's field are read; None where there is none."""
+    return _sources.get(kind, {}).get(field_name)
+
+
+class ActionSource:
+    """The actions as a list of codes, for the audit pages."""
+
+    key = "audit-actions"
+    lookup_url: str | None = None
+
+    def options(self, on: date | None = None) -> list[CodeOption]:
+        """All actions that have a label."""
+        return [CodeOption(name, str(label), "") for name, label in _actions.items()]
+
+    def get(self, code: str, on: date | None = None) -> CodeOption | None:
+        """The action of this name; an unknown one is called by it."""
+        return CodeOption(code, action_label(code), "")
+
+
+class ObjectTypeSource:
+    """The kinds of records that can stand in the trail, by what their models are called."""
+
+    key = "audit-object-types"
+    lookup_url: str | None = None
+
+    def options(self, on: date | None = None) -> list[CodeOption]:
+        """The kinds that actions were registered for, in the rooms' order."""
+        rooms = {name.partition(".")[0] for name in _actions}
+        found = [model for model in apps.get_models() if model._meta.app_label in rooms]
+        return [CodeOption(model._meta.label_lower, str(model._meta.verbose_name), "") for model in found]
+
+    def get(self, code: str, on: date | None = None) -> CodeOption | None:
+        """The kind of this name, or None when there is no such model (any more)."""
+        model = model_of(code)
+        return None if model is None else CodeOption(code, str(model._meta.verbose_name), "")
+
+
+def model_of(kind: str) -> type[models.Model] | None:
+    """The model of an `object_type`; None when there is none any more."""
+    try:
+        return apps.get_model(kind)
+    except (LookupError, ValueError):
+        return None

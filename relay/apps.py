@@ -7,3 +7,8 @@ from django.utils.translation import gettext_lazy as _
 class RelayConfig(AppConfig):
     name = "relay"
     verbose_name = _("报文传输")
+
+    def ready(self) -> None:
+        from relay import audit_labels
+
+        audit_labels.register()

@@ -10,7 +10,7 @@ class SmartgateConfig(AppConfig):
 
     def ready(self) -> None:
         from relay import registry
-        from smartgate import handlers, messages
+        from smartgate import audit_labels, handlers, messages
 
         registry.register_outbound(messages.FILING, on_delivered=handlers.handle_delivered, on_refused=handlers.handle_refused)
         registry.register_inbound(
@@ -20,3 +20,4 @@ class SmartgateConfig(AppConfig):
             answers=messages.FILING,
             subject_of=handlers.subject_of_receipt,
         )
+        audit_labels.register()

@@ -18,7 +18,4 @@ def filings_for(user: Any) -> QuerySet[Filing]:
 
 def history_of(filing: Filing) -> QuerySet[AuditEntry]:
     """What happened to a filing the user was shown, newest first; refused attempts are for the audit pages."""
-    entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(
-        object_type=audit.object_type(filing), object_id=str(filing.pk), refused=False
-    ).order_by("-id")
-    return entries[:50]
+    return audit.entries_about(filing).filter(refused=False)[:50]

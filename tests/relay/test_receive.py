@@ -315,7 +315,7 @@ def test_what_was_set_aside_can_be_run_again(boxes: Boxes, application: Applicat
     assert row.reason_code == "UNKNOWN_TYPE"
     answers(boxes)
     services.retry_quarantined(row.pk, actor=None)
-    entry = AuditEntry.objects.get(action="relay.quarantine.retry")
+    entry = AuditEntry.unscoped.get(action="relay.quarantine.retry")
     assert (entry.object_id, entry.before["reason_code"]) == (str(row.pk), "UNKNOWN_TYPE")
     services.receive("customs")
     assert application.events == ["STORED"]

@@ -70,7 +70,7 @@ class AuditListView(QueryPageView):
     empty_hint = "还没有人做过什么。"
 
     def get_queryset(self) -> "QuerySet[AuditEntry]":
-        return AuditEntry.objects.filter(enterprise_id=self.request.user.enterprise_id)
+        return AuditEntry.unscoped.filter(enterprise_id=self.request.user.enterprise_id)
 
     def row_actions(self, user: Any, row: AuditEntry) -> Sequence[RowAction]:
         here = reverse("test-audit")
@@ -84,12 +84,12 @@ class EmptyListView(AuditListView):
     page = "test.empty"
 
     def get_queryset(self) -> "QuerySet[AuditEntry]":
-        return AuditEntry.objects.none()
+        return AuditEntry.unscoped.none()
 
 
 def make_entry(enterprise: Enterprise | None, **values: Any) -> AuditEntry:
     """One entry of the audit trail that belongs to the enterprise."""
-    return AuditEntry.objects.create(
+    return AuditEntry.unscoped.create(
         **{
             "at": MOMENT,
             "actor_name": "OPERATOR1",

@@ -23,10 +23,10 @@ def order(field: str, *, descending: bool = False, scope: str = "test") -> Order
 def walk(by: Order, size: int) -> list[int]:
     """Primary keys of all rows, page by page."""
     found: list[int] = []
-    page = by.page(AuditEntry.objects.all(), size=size)
+    page = by.page(AuditEntry.unscoped.all(), size=size)
     found += [row.pk for row in page.rows]
     while page.after:
-        page = by.page(AuditEntry.objects.all(), size=size, position=by.position(Reach.AFTER, page.after))
+        page = by.page(AuditEntry.unscoped.all(), size=size, position=by.position(Reach.AFTER, page.after))
         found += [row.pk for row in page.rows]
     return found
 
@@ -42,7 +42,7 @@ def test_rows_without_a_value_are_met_once_at_every_page_size(size: int, descend
     for number in (None, 5, None, 5, 7):
         make_entry(None, actor_id=number)
     sign = "-" if descending else ""
-    expected = list(AuditEntry.objects.order_by(f"{sign}actor_id", f"{sign}id").values_list("pk", flat=True))
+    expected = list(AuditEntry.unscoped.order_by(f"{sign}actor_id", f"{sign}id").values_list("pk", flat=True))
     assert walk(order("actor_id", descending=descending), size) == expected
 
 
@@ -54,7 +54,7 @@ def test_the_primary_key_can_be_the_order() -> None:
 def test_a_page_before_which_nothing_is_left_is_filled_up_from_the_start() -> None:
     rows = [make_entry(None, at=MOMENT + timedelta(seconds=number)) for number in range(5)]
     by = order("at")
-    page = by.page(AuditEntry.objects.all(), size=3, position=by.position(Reach.BEFORE, by.cursor(rows[2])))
+    page = by.page(AuditEntry.unscoped.all(), size=3, position=by.position(Reach.BEFORE, by.cursor(rows[2])))
     assert [row.pk for row in page.rows] == [row.pk for row in rows[:3]]
     assert page.before is None
     assert page.after is not None
@@ -63,9 +63,9 @@ def test_a_page_before_which_nothing_is_left_is_filled_up_from_the_start() -> No
 def test_a_page_can_be_had_again_from_its_first_row() -> None:
     rows = [make_entry(None, at=MOMENT + timedelta(seconds=number)) for number in range(5)]
     by = order("at", descending=True)
-    page = by.page(AuditEntry.objects.all(), size=2)
+    page = by.page(AuditEntry.unscoped.all(), size=2)
     make_entry(None, at=MOMENT + timedelta(seconds=9))
-    again = by.page(AuditEntry.objects.all(), size=2, position=by.position(Reach.FROM, page.anchor or ""))
+    again = by.page(AuditEntry.unscoped.all(), size=2, position=by.position(Reach.FROM, page.anchor or ""))
     assert [row.pk for row in again.rows] == [rows[4].pk, rows[3].pk]
 
 
@@ -73,7 +73,7 @@ def test_one_row_comparison_and_no_offset() -> None:
     make_entry(None)
     by = order("at", descending=True)
     with CaptureQueriesContext(connection) as captured:
-        by.page(AuditEntry.objects.all(), size=20, position=Position(Reach.AFTER, MOMENT, 7))
+        by.page(AuditEntry.unscoped.all(), size=20, position=Position(Reach.AFTER, MOMENT, 7))
     (query,) = captured.captured_queries
     assert '(U0."at", U0."id") < (' in query["sql"]
     assert 'U0."at" <= ' in query["sql"], "a bound that PostgreSQL can weigh against a condition on the days"
@@ -101,5 +101,5 @@ def test_a_count_stops_at_its_cap(rows: int, text: str) -> None:
     for _number in range(rows):
         make_entry(None)
     with CaptureQueriesContext(connection) as captured:
-        assert str(capped_count(AuditEntry.objects.all(), cap=3)) == text
+        assert str(capped_count(AuditEntry.unscoped.all(), cap=3)) == text
     assert "LIMIT 4" in captured.captured_queries[0]["sql"]

@@ -1,0 +1,38 @@
+"""How the audit pages name what happens to filings, and by which lists they read a filing's codes."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from core import audit
+from core.codes import CodeSource
+from smartgate import rules
+from smartgate.models import Filing
+from smartgate.states import Event
+
+ACTIONS: dict[str, str | Promise] = {
+    "smartgate.filing.create": _("新增卡口申报单"),
+    "smartgate.filing.edit": _("修改卡口申报单"),
+    "smartgate.filing.declare": _("申报卡口申报单"),
+    "smartgate.filing.delete": _("删除卡口申报单"),
+}
+#: What the relay and customs said; `smartgate.services` makes the names of the events.
+EVENTS: dict[Event, str | Promise] = {
+    Event.RELAYED: _("卡口申报单已发往内网"),
+    Event.RELAY_REFUSED: _("卡口申报单发往内网失败"),
+    Event.STORED: _("海关回执：入库成功"),
+    Event.REJECTED: _("海关回执：退单"),
+    Event.LOCKED: _("海关回执：已锁定"),
+    Event.UNLOCKED: _("海关回执：解除锁定"),
+    Event.CLOSED: _("海关回执：已办结"),
+    Event.CLOSED_MANUALLY: _("海关回执：人工办结"),
+    Event.DEPARTED: _("海关回执：已口岸离场"),
+    Event.VOID_ACCEPTED: _("海关已同意删单"),
+}
+CODES: dict[str, CodeSource] = {"customs_code": rules.CUSTOMS_DISTRICTS}
+
+
+def register() -> None:
+    """Once, when Django starts."""
+    audit.register_actions(ACTIONS)
+    audit.register_actions({f"smartgate.filing.{event.value.lower()}": label for event, label in EVENTS.items()})
+    audit.register_codes(Filing, CODES)
