@@ -33,7 +33,7 @@ MASKED = "***"
 #: Names of fields whose values the trail never gets. A service leaves them out; this is for the one that forgets.
 _SENSITIVE = re.compile(
     r"(^|_)(passwords?|passwd|pin|secrets?|tokens?|id_no|sms_code|captcha|otp|totp|recovery_codes?|digest|private_key|credential|data_key)"
-    r"[0-9]*$",
+    r"_?[0-9]*$",
     re.IGNORECASE,
 )
 

@@ -69,6 +69,7 @@ ACCOUNT = MenuGroup(
         MenuItem(_("我的资质"), "license", "accounts:qualifications", Right.ENTERPRISE_VIEW),
         MenuItem(_("我的应用权限"), "apps", "accounts:applications", Right.ENTERPRISE_VIEW),
         MenuItem(_("登录安全"), "shield-lock", "accounts:security", Right.ACCOUNT_OWN),
+        MenuItem(_("审计记录"), "history", "accounts:audit", Right.AUDIT_READ),
     ),
 )
 MENU: Sequence[MenuGroup] = (

@@ -6,7 +6,7 @@ what the page does; that is told by the tests of its application.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +23,8 @@ from django.utils import timezone
 
 from accounts.models import Enterprise, Registration, User
 from accounts.rights import ApplicationKey, Right, Role
+from core import audit
+from core.models import AuditEntry
 from notifications.services import queue_sms
 from portal.models import Contact
 from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
@@ -56,6 +58,8 @@ class Row:
     without: Answer = 403
     stranger: Answer | None = None
     right: Callable[[User], bool] | None = None
+    #: To whom no record is a stranger's.
+    reads_all: Callable[[User], bool] = lambda user: False
     data: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -67,6 +71,11 @@ def everybody(answer: Answer, **data: str) -> Row:
 def work(right: Right, answer: Answer, *, record: bool = False, stranger: Answer = 404, **data: str) -> Row:
     """A page of the work area: visitors log in first, without the right 403, another enterprise's record does not exist."""
     return Row(answer, visitor=LOGIN, right=lambda user: user.has_right(right), stranger=stranger if record else None, data=data)
+
+
+def trail(answer: Answer, *, record: bool = False, stranger: Answer = 404) -> Row:
+    """A page of the audit trail: an enterprise's administrator reads his enterprise's, staff read all."""
+    return replace(work(Right.AUDIT_READ, answer, record=record, stranger=stranger), reads_all=_is_staff)
 
 
 def _is_staff(user: User) -> bool:
@@ -176,6 +185,8 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "accounts/register/done/": (Row(200, visitor=302), Row(200, visitor=302)),
     "accounts/agreements/<slug:kind>/": (everybody(200), everybody(405)),
     "accounts/agreements/<slug:kind>/<slug:version>/": (everybody(200), everybody(405)),
+    "accounts/audit/": (trail(200), trail(302)),
+    "accounts/audit/<int:pk>/": (trail(200, record=True), trail(405, record=True, stranger=405)),
     "reference/lookup/<slug:table>/": (Row(200, visitor=401), everybody(405)),
     "smartgate/filings/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
     "smartgate/filings/new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
@@ -261,6 +272,7 @@ class World:
 
     users: Mapping[str, User | None]
     filings: Mapping[Enterprise, Filing]
+    entries: Mapping[int, AuditEntry]
     records: Mapping[str, Any]
 
     def client(self, role: str, **options: Any) -> Client:
@@ -295,7 +307,8 @@ class World:
         if "<int:pk>" in route and record:
             return address(route, pk=record.pk)
         if "<int:pk>" in route:
-            return address(route, pk=self.filing(role, own=own).pk)
+            filing = self.filing(role, own=own)
+            return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk)
         model = route.removeprefix("admin/").split("/<")[0]
         record = self.records.get(model)
         return address(
@@ -333,6 +346,7 @@ def _quiet() -> Iterator[None]:
 def world(operator: User, administrator: User, other_operator: User, staff: User) -> World:
     call_command("seed_reference", verbosity=0)
     item = make_item(audience=ApplicationKey.SMARTGATE)
+    filings = {user.enterprise: make_filing(user) for user in (operator, other_operator)}
     return World(
         users={
             VISITOR: None,
@@ -344,7 +358,13 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "ccpit": make_user("ccpit1", Role.CCPIT),
             "staff": staff,
         },
-        filings={user.enterprise: make_filing(user) for user in (operator, other_operator)},
+        filings=filings,
+        entries={
+            filing.pk: audit.record(
+                action="smartgate.filing.edit", obj=filing, actor=None, enterprise_id=filing.enterprise_id, after={"remark": "x"}
+            )
+            for filing in filings.values()
+        },
         records={
             "auth/group": Group.objects.create(name="值班"),
             "accounts/enterprise": operator.enterprise,
@@ -372,7 +392,7 @@ def expected(row: Row, user: User | None, *, own: bool) -> Answer:
         return row.visitor
     if row.right and not row.right(user):
         return row.without
-    return row.own if own or row.stranger is None else row.stranger
+    return row.own if own or row.stranger is None or row.reads_all(user) else row.stranger
 
 
 def given(response: Any, path: str) -> Answer:
