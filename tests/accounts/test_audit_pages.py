@@ -261,7 +261,9 @@ def test_looking_leaves_no_entry(boss: Client, enterprise: Enterprise) -> None:
 
 @pytest.mark.covers("ACC-15")
 def test_the_menu_leads_there_for_whoever_may(boss: Client, operator_client: Client, staff_client: Client) -> None:
-    assert [bool(tree(browser.get("/accounts/profile/")).xpath(f"//a[@href='{LIST}']")) for browser in (boss, staff_client, operator_client)] == [
+    assert [
+        bool(tree(browser.get("/accounts/profile/")).xpath(f"//a[@href='{LIST}']")) for browser in (boss, staff_client, operator_client)
+    ] == [
         True,
         True,
         False,

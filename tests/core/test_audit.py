@@ -140,13 +140,18 @@ def test_a_secret_is_masked_however_deep(enterprise, name):
         obj=enterprise,
         actor=None,
         enterprise_id=enterprise.pk,
-        before={name: "", "nested": {name: "hunter2"}},
-        after={name: "hunter2", "lines": [{name: "hunter2", "kept": "yes"}]},
+        before={name: "", "nested": {name: "hunter210200199001011234"}},
+        after={name: "hunter210200199001011234", "lines": [{name: "hunter210200199001011234", "kept": "yes"}]},
     )
     found.refresh_from_db()
-    assert "hunter2" not in json.dumps([found.before, found.after])
+    assert "hunter210200199001011234" not in json.dumps([found.before, found.after])
     assert found.before == {name: "", "nested": {name: audit.MASKED}}
     assert found.after == {name: audit.MASKED, "lines": [{name: audit.MASKED, "kept": "yes"}]}
+
+
+def test_an_identity_number_may_keep_its_ends():
+    given = {"id_no": "210***********425X", "legal_person_id_no": "21020019900101123X", "password": "***secret"}
+    assert audit.masked(given) == {"id_no": "210***********425X", "legal_person_id_no": audit.MASKED, "password": audit.MASKED}
 
 
 @pytest.mark.parametrize("name", HARMLESS)
