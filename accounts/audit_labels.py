@@ -25,6 +25,7 @@ ACTIONS: dict[str, str | Promise] = {
     "accounts.user.change_mobile": _("更换手机号"),
     "accounts.user.change_password": _("修改密码"),
     "accounts.user.reset_password": _("找回密码"),
+    "accounts.user.staff_set_password": _("平台设置用户密码"),
     "accounts.user.verify_first_login": _("完成账号验证"),
     "accounts.user.warn_dormant": _("提醒账号即将冻结"),
     "accounts.user.freeze": _("冻结账号"),

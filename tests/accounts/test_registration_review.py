@@ -82,7 +82,7 @@ def test_approving_opens_the_account_and_tells_the_applicant(staff, staff_client
     assert authenticate(username="wanghai01", password="Quay2026pier") == User.objects.get(username="wanghai01")
     assert "已审核通过" in last_text()
     assert "已审核通过" in last_text("wanghai@example.com", Way.EMAIL)
-    entry = AuditEntry.objects.get(action="accounts.registration.approve")
+    entry = AuditEntry.unscoped.get(action="accounts.registration.approve")
     assert (entry.actor_id, entry.before, entry.after) == (staff.pk, {"status": "pending"}, {"status": "approved"})
 
 
@@ -121,7 +121,7 @@ def test_the_operators_of_a_waiting_enterprise_belong_to_its_decision(client, st
     assert operator.status == (ReviewStatus.APPROVED if decision == "approve" else ReviewStatus.REJECTED)
     assert User.objects.filter(username="oper0001", is_active=True).exists() == (decision == "approve")
     assert ("已审核通过" if decision == "approve" else "资料不全") in last_text("13904110002")
-    assert AuditEntry.objects.filter(action=f"accounts.registration.{decision}", refused=False).count() == 2
+    assert AuditEntry.unscoped.filter(action=f"accounts.registration.{decision}", refused=False).count() == 2
 
 
 def test_an_operator_of_an_approved_enterprise_is_decided_on_by_himself(client, staff_client, waiting):
@@ -139,7 +139,7 @@ def test_the_second_reviewer_is_told(staff_client, waiting):
     page = text(staff_client.post(page_of(waiting), {"decide": "reject", "reason": "晚了一步"}))
     assert "当前状态为“审核通过”" in page
     assert Registration.objects.get().status == ReviewStatus.APPROVED
-    refused = AuditEntry.objects.get(action="accounts.registration.reject")
+    refused = AuditEntry.unscoped.get(action="accounts.registration.reject")
     assert refused.refused
 
 
