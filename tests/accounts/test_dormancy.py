@@ -53,12 +53,12 @@ def test_an_account_unused_for_180_days_is_frozen_and_its_session_ends(operator,
     assert (answer["warned"], answer["frozen"]) == ([], ["operator1"])
     operator.refresh_from_db()
     assert operator.frozen_at is not None
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.unscoped.get()
     assert (entry.action, entry.actor_name, entry.enterprise_id) == ("accounts.user.freeze", "系统", operator.enterprise_id)
     assert "已被冻结" in operator_client.get(operator_client.get(LIST)["Location"]).content.decode()
     assert "已被冻结" in log_in(Client(), "operator1").content.decode()
     assert run()["frozen"] == [], "once"
-    assert AuditEntry.objects.count() == 1
+    assert AuditEntry.unscoped.count() == 1
 
 
 @pytest.mark.covers("ACC-12")
@@ -68,7 +68,7 @@ def test_its_user_is_warned_once_fourteen_days_before_by_sms_and_e_mail(operator
     assert run()["warned"] == []
     assert sorted(Delivery.objects.values_list("way", "recipient")) == [("email", "operator@example.com"), ("sms", "13904110002")]
     assert all("14 天内不登录将被冻结" in delivery.body for delivery in Delivery.objects.all())
-    assert AuditEntry.objects.get().action == "accounts.user.warn_dormant"
+    assert AuditEntry.unscoped.get().action == "accounts.user.warn_dormant"
 
 
 def test_who_has_neither_phone_nor_e_mail_is_noted_as_warned(operator):
@@ -116,7 +116,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(operator, administra
     used(administrator, 170, mobile="13904110001")
     answer = run("--dry-run")
     assert (answer["warned"], answer["frozen"], answer["dry_run"]) == (["admin1"], ["operator1"], True)
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.unscoped.exists()
     assert not Delivery.objects.exists()
     assert not User.objects.exclude(frozen_at=None, dormancy_warned_at=None).exists()
     out = StringIO()
@@ -208,7 +208,7 @@ def test_staff_thaw_in_the_admin_and_the_user_has_fourteen_days_to_log_in(operat
     used(operator, 200, frozen_at=NOW)
     response = staff_client.post("/admin/accounts/user/", {"action": "thaw", "_selected_action": [operator.pk]}, follow=True)
     assert "已解冻 1 个账号" in response.content.decode()
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.unscoped.get()
     assert (entry.action, entry.actor_id) == ("accounts.user.thaw", staff.pk)
     assert run()["frozen"] == []
     assert dormancy.freeze_dormant(at=NOW + timedelta(days=15)) == ["operator1"]
@@ -224,7 +224,7 @@ def test_when_it_was_frozen_is_nothing_to_type(operator, staff_client):
 
 def test_thawing_what_is_not_frozen_changes_nothing(operator, staff):
     assert thaw_account(actor=staff, user_id=operator.pk) is False
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.unscoped.exists()
 
 
 @pytest.mark.parametrize(("who", "may"), [("administrator", True), ("other_operator", False), ("operator", False)])

@@ -61,7 +61,7 @@ def test_the_code_opens_the_page_that_was_asked_for(client, newcomer):
     assert "验证成功" in text(client.get(LIST))
     newcomer.refresh_from_db()
     assert newcomer.first_login_verified_at is not None
-    entry = AuditEntry.objects.get(action="accounts.user.verify_first_login")
+    entry = AuditEntry.unscoped.get(action="accounts.user.verify_first_login")
     assert (entry.actor_id, entry.enterprise_id) == (newcomer.pk, newcomer.enterprise_id)
     assert asked.status_code == 302
 

@@ -74,7 +74,7 @@ def test_four_steps_make_an_enterprise_and_its_administrator(client):
     assert (registration.status, registration.user, registration.enterprise) == (ReviewStatus.APPROVED, user, enterprise)
     assert "wanghai01" in last_text()
     assert "wanghai01" in last_text("wanghai@example.com", Way.EMAIL)
-    entry = AuditEntry.objects.get(action="accounts.registration.submit")
+    entry = AuditEntry.unscoped.get(action="accounts.registration.submit")
     assert identity_number(1) not in json.dumps(entry.after)
     assert "您已注册成功" in text(client.get(DONE))
     assert "是否继续注册本公司其他用户" in text(client.get(DONE))

@@ -154,6 +154,10 @@ def test_an_identity_number_may_keep_its_ends():
     assert audit.masked(given) == {"id_no": "210***********425X", "legal_person_id_no": audit.MASKED, "password": audit.MASKED}
 
 
+def test_that_a_secret_was_changed_may_be_said():
+    assert audit.masked({"password": audit.CHANGED}) == {"password": audit.CHANGED}
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_no_secret_is_kept(name):
     assert audit.masked({name: "x"}) == {name: "x"}
