@@ -30,8 +30,8 @@ _origin: ContextVar[tuple[str, str]] = ContextVar("audit_origin", default=("", "
 SYSTEM = "系统"
 #: What stands for a value that nobody may read here.
 MASKED = "***"
-#: What services say of a secret instead of its value: that there is another one.
-CHANGED = "已修改"
+#: What services say of a secret instead of its value.
+_SAID_OF_SECRETS = ("已设置", "已修改", "已清除")
 #: Names of fields whose values the trail never gets. A service leaves them out; this is for the one that forgets.
 _SENSITIVE = re.compile(
     r"(^|_)(passwords?|passwd|pin|secrets?|tokens?|id_no|sms_code|captcha|otp|totp|recovery_codes?|digest|private_key|credential|data_key)"
@@ -118,7 +118,7 @@ def is_sensitive(name: str) -> bool:
 
 def _mask(name: str, value: Any) -> Any:
     """A sensitive value as the trail holds it. Of an identity number a service may leave the ends, to tell which it was."""
-    is_harmless = value in (None, "", [], {}, CHANGED) or (
+    is_harmless = value in (None, "", [], {}, *_SAID_OF_SECRETS) or (
         isinstance(value, str) and name.lower().endswith("id_no") and not re.search(r"[0-9]{6}", value)
     )
     return value if is_harmless else MASKED

@@ -155,7 +155,7 @@ def test_an_identity_number_may_keep_its_ends():
 
 
 def test_that_a_secret_was_changed_may_be_said():
-    assert audit.masked({"password": audit.CHANGED}) == {"password": audit.CHANGED}
+    assert audit.masked({"password": "已修改", "pin": "已设置"}) == {"password": "已修改", "pin": "已设置"}
 
 
 @pytest.mark.parametrize("name", HARMLESS)
