@@ -31,11 +31,11 @@ class ApplicationsColumn(tables.Column):
 
 class OperatorTable(QueryTable):
     username = TextColumn(nowrap=True)
-    full_name = TextColumn()
+    full_name = TextColumn(nowrap=True)
     mobile = TextColumn(nowrap=True)
     email = TextColumn()
     state = StateColumn(choices=OperatorState, colours=STATE_COLOURS, verbose_name=_("账号状态"))
-    applications = ApplicationsColumn()
+    applications = ApplicationsColumn(attrs={"td": {"class": "operator-applications"}})
     last_login = MomentColumn(verbose_name=_("上次登录"))
     date_joined = MomentColumn(verbose_name=_("开户时间"))
     default_columns = ("username", "full_name", "mobile", "state", "applications", "last_login")

@@ -3,10 +3,47 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from core.forms.form import EntryForm
 from core.identifiers import normalised, validate_mobile
+from core.text import validate_plain_text
+
+
+class NumberField(forms.CharField):
+    """A number of the trade as it is typed: full-width and small letters, blanks and hyphens are put right."""
+
+    def to_python(self, value: Any) -> str:
+        return normalised(super().to_python(value) or "").replace("-", "")
+
+
+class NameField(forms.CharField):
+    """A name or an address; more than one blank in a row counts as one."""
+
+    default_validators = [validate_plain_text]
+
+    def to_python(self, value: Any) -> str:
+        return " ".join((super().to_python(value) or "").split())
+
+
+class CheckboxGroup(forms.CheckboxSelectMultiple):
+    """Several may be chosen. A link to the field leads to its first box."""
+
+    template_name = "accounts/checkbox_group_widget.html"
+
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        return super().id_for_label(id_, index or "0")
+
+
+class RadioGroup(forms.RadioSelect):
+    """One of a few."""
+
+    template_name = "accounts/checkbox_group_widget.html"
+
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        return super().id_for_label(id_, index or "0")
 
 
 class MobileField(forms.CharField):
@@ -61,3 +98,15 @@ class PasswordField(forms.CharField):
 
 class AccountForm(EntryForm):
     """Base of the account forms: one column, hints under the fields."""
+
+    def check_new_password(self, first_name: str, second_name: str, user: User) -> None:
+        """A new password and the same once more, in a form that is being cleaned; `user` is whom it will belong to."""
+        first, second = self.cleaned_data.get(first_name) or "", self.cleaned_data.get(second_name) or ""
+        if first:
+            try:
+                validate_password(first, user)
+            except forms.ValidationError as refusal:
+                self.add_error(first_name, refusal)
+                return
+        if first != second and not self.errors.keys() & {first_name, second_name}:
+            self.add_error(second_name, forms.ValidationError(_("两次填写的密码不一致，请重新填写。"), code="password_mismatch"))

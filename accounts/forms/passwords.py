@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -28,14 +27,7 @@ class NewPasswordForm(AccountForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        first, second = cleaned.get("new_password1"), cleaned.get("new_password2")
-        if first and second and first != second:
-            self.add_error("new_password2", _("两次填写的密码不一致，请重新填写。"))
-        elif first:
-            try:
-                validate_password(first, self.user)
-            except forms.ValidationError as wrong:
-                self.add_error("new_password1", wrong)
+        self.check_new_password("new_password1", "new_password2", self.user)
         return cleaned
 
 

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.forms.base import MobileField, SmsCodeField
+from accounts.forms.enterprise import EnterpriseTypesField, LegalPersonNameField, OfficeAddressField, OfficePhoneField
 from accounts.forms.person import EmailField
-from accounts.forms.sections import ChoicesField, Section, SectionedForm
-from accounts.models import EnterpriseType, User
+from accounts.forms.sections import Section, SectionedForm
+from accounts.models import User
 from accounts.rights import Right
 from accounts.services.enterprises import EnterpriseEntry, enterprise_values
 from core.forms.fields import SystemField
-from core.text import validate_plain_text
 
 _OF_ENTERPRISE = ("enterprise_types", "legal_person_name", "office_phone", "office_address")
 
@@ -23,13 +22,11 @@ class ProfileForm(SectionedForm):
     enterprise_name = SystemField(label=_("企业名称"))
     credit_code = SystemField(label=_("统一社会信用代码"))
     organisation_code = SystemField(label=_("组织机构代码"))
-    enterprise_types = ChoicesField(EnterpriseType, label=_("企业类型"))
-    legal_person_name = forms.CharField(label=_("法人姓名"), max_length=50, validators=[validate_plain_text])
+    enterprise_types = EnterpriseTypesField()
+    legal_person_name = LegalPersonNameField()
     legal_person_id_no = SystemField(label=_("法人身份证号"))
-    office_phone = forms.CharField(
-        label=_("办公电话"), max_length=30, validators=[validate_plain_text], widget=forms.TextInput(attrs={"inputmode": "tel"})
-    )
-    office_address = forms.CharField(label=_("办公地址"), max_length=200, validators=[validate_plain_text])
+    office_phone = OfficePhoneField()
+    office_address = OfficeAddressField()
     username = SystemField(label=_("登录用户名"))
     role = SystemField(label=_("角色"))
     full_name = SystemField(label=_("姓名"))

@@ -7,8 +7,8 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms.base import PasswordField
-from accounts.forms.sections import RadioButtons, Section, SectionedForm, TickBoxes
+from accounts.forms.base import CheckboxGroup, PasswordField, RadioGroup
+from accounts.forms.sections import Section, SectionedForm
 from accounts.models import Enterprise, Qualification
 from accounts.services.qualifications import SECRETS, QualificationEntry, plain_values
 from core import identifiers
@@ -36,7 +36,7 @@ class _SavedPasswordField(PasswordField):
 class _ClearField(forms.MultipleChoiceField):
     """One box: the stored password is to go."""
 
-    widget = TickBoxes
+    widget = CheckboxGroup
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=[("clear", _("清除已保存的密码"))], required=False, **kwargs)
@@ -60,7 +60,7 @@ class QualificationForm(SectionedForm):
         coerce={"yes": True, "no": False}.get,
         empty_value=None,
         required=False,
-        widget=RadioButtons,
+        widget=RadioGroup,
         error_messages={"invalid_choice": _("请选择“是”或“否”。")},
     )
     customs_registration_no = _NumberField(identifiers.validate_customs_registration_no, label=_("海关注册编码"), help_text=_("10 位编码"))

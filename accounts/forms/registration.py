@@ -4,7 +4,6 @@ What a form is told of the registration so far (`Progress`) decides what it asks
 verified are not asked for again.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,22 +11,20 @@ from typing import Any, ClassVar
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Field, Fieldset, Layout
 from django import forms
-from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms.base import AccountForm, MobileField, PasswordField, SmsCodeField
-from accounts.models import CLEARANCE_SERVICES, PORT_SERVICES, EnterpriseType, Service, User
+from accounts.forms.base import AccountForm, CheckboxGroup, MobileField, NameField, NumberField, PasswordField, SmsCodeField
+from accounts.forms.enterprise import EnterpriseTypesField, LegalPersonNameField, OfficeAddressField, OfficePhoneField
+from accounts.forms.person import EmailField, FullNameField, IdentityNumberField, UsernameField
+from accounts.models import CLEARANCE_SERVICES, PORT_SERVICES, Service, User
 from accounts.rights import ApplicationKey
 from core.identifiers import (
-    normalised,
     organisation_code_of,
     validate_credit_code,
     validate_customs_registration_no,
     validate_ic_card_no,
-    validate_identity_number,
     validate_inspection_registration_no,
     validate_organisation_code,
-    validate_phone,
 )
 
 ENTERPRISE, USER, SERVICES = "enterprise", "user", "services"
@@ -39,29 +36,6 @@ class Progress:
 
     has_password: bool = False
     verified_mobile: str = ""
-
-
-class NumberField(forms.CharField):
-    """A number of the trade as it is typed: full-width and small letters, blanks and hyphens are put right."""
-
-    def to_python(self, value: Any) -> str:
-        return normalised(super().to_python(value) or "").replace("-", "")
-
-
-class NameField(forms.CharField):
-    """A name or an address; more than one blank in a row counts as one."""
-
-    def to_python(self, value: Any) -> str:
-        return " ".join((super().to_python(value) or "").split())
-
-
-class CheckboxGroup(forms.CheckboxSelectMultiple):
-    """Several may be chosen. A link to the field leads to its first box."""
-
-    template_name = "accounts/checkbox_group_widget.html"
-
-    def id_for_label(self, id_: str, index: str | None = None) -> str:
-        return super().id_for_label(id_, index or "0")
 
 
 class RegistrationForm(AccountForm):
@@ -109,24 +83,11 @@ class EnterpriseForm(RegistrationForm):
         help_text=_("即统一信用代码的第 9 至 17 位，自动填写"),
         widget=forms.TextInput(attrs={"maxlength": 20}),
     )
-    enterprise_types = forms.MultipleChoiceField(
-        label=_("企业类型"), choices=EnterpriseType.choices, widget=CheckboxGroup, help_text=_("请选择企业业务类型，可多选")
-    )
-    legal_person_name = NameField(label=_("法人姓名"), max_length=50)
-    legal_person_id_no = NumberField(
-        label=_("法人身份证号"),
-        validators=[validate_identity_number],
-        help_text=_("18 位身份证号"),
-        widget=forms.TextInput(attrs={"maxlength": 30}),
-    )
-    office_phone = forms.CharField(
-        label=_("办公电话"),
-        max_length=30,
-        validators=[validate_phone],
-        help_text=_("如 0411-82732333，可带分机号"),
-        widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "tel"}),
-    )
-    office_address = NameField(label=_("办公地址"), max_length=200, widget=forms.TextInput(attrs={"autocomplete": "street-address"}))
+    enterprise_types = EnterpriseTypesField()
+    legal_person_name = LegalPersonNameField()
+    legal_person_id_no = IdentityNumberField(label=_("法人身份证号"))
+    office_phone = OfficePhoneField()
+    office_address = OfficeAddressField()
 
     def clean(self) -> dict[str, Any]:
         """The organisation code is characters 9 to 17 of the credit code; who types another one has mistaken one of the two."""
@@ -151,25 +112,16 @@ class EnterpriseForm(RegistrationForm):
 class UserForm(RegistrationForm):
     """2 用户信息. Whether the code is right is not this form's to say: it may be used up only once."""
 
-    username = forms.CharField(
-        label=_("登录用户名"),
-        help_text=_("长度须为6-18位, 只能包含字母或数字"),
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false", "maxlength": 18}),
-    )
+    username = UsernameField(autocomplete="username")
     password1 = PasswordField(
         label=_("密码"), autocomplete="new-password", help_text=_("长度须为8-64位, 必须包含字母和数字, 字母区分大小写")
     )
     password2 = PasswordField(label=_("确认密码"), autocomplete="new-password", help_text=_("请再次填写密码"))
-    full_name = NameField(label=_("姓名"), max_length=50, widget=forms.TextInput(attrs={"autocomplete": "name"}))
-    id_no = NumberField(
-        label=_("身份证号"),
-        validators=[validate_identity_number],
-        help_text=_("18 位身份证号"),
-        widget=forms.TextInput(attrs={"maxlength": 30}),
-    )
+    full_name = FullNameField(widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    id_no = IdentityNumberField()
     mobile = MobileField()
     sms_code = SmsCodeField()
-    email = forms.EmailField(label=_("邮箱"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = EmailField(widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
     CODE_WANTED = _("请点击“获取验证码”，并填写短信中的 6 位数字。")
     #: Never kept as typed: what the session holds is a hash of the password, and that the phone was verified.
@@ -200,33 +152,14 @@ class UserForm(RegistrationForm):
         """Whether the mobile of this (valid) form still has to be verified."""
         return self.cleaned_data["mobile"] != self.progress.verified_mobile
 
-    def clean_username(self) -> str:
-        username: str = self.cleaned_data["username"]
-        if not re.fullmatch(r"[A-Za-z0-9]{6,18}", username):
-            raise forms.ValidationError(_("登录用户名长度须为 6 至 18 位，只能包含字母或数字。"), code="username")
-        return username
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        self._check_passwords(cleaned)
+        owner = User(username=cleaned.get("username", ""), full_name=cleaned.get("full_name", ""), email=cleaned.get("email", ""))
+        self.check_new_password("password1", "password2", owner)
         mobile = cleaned.get("mobile")
         if mobile and self.needs_code and not cleaned.get("sms_code") and "sms_code" not in self.errors:
             self.add_error("sms_code", forms.ValidationError(self.CODE_WANTED, code="required"))
         return cleaned
-
-    def _check_passwords(self, cleaned: dict[str, Any]) -> None:
-        first, second = cleaned.get("password1", ""), cleaned.get("password2", "")
-        if "password1" in self.errors or (not first and not second and self.progress.has_password):
-            return
-        if first:
-            owner = User(username=cleaned.get("username", ""), full_name=cleaned.get("full_name", ""), email=cleaned.get("email", ""))
-            try:
-                validate_password(first, owner)
-            except forms.ValidationError as refusal:
-                self.add_error("password1", refusal)
-                return
-        if first != second and "password2" not in self.errors:
-            self.add_error("password2", forms.ValidationError(_("两次填写的密码不一致，请重新填写。"), code="password_mismatch"))
 
     @property
     def good_password(self) -> str:

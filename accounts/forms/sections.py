@@ -10,7 +10,7 @@ from django.forms.boundfield import BoundField
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from accounts.forms.base import AccountForm
+from accounts.forms.base import AccountForm, CheckboxGroup
 from core.forms.fields import SystemField
 
 
@@ -53,27 +53,10 @@ def as_read(field: forms.Field, value: Any) -> str:
     return "" if value is None else str(value)
 
 
-class _Boxes:
-    """Boxes and rings are no text fields: they have a face of their own."""
-
-    def create_option(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        option: dict[str, Any] = super().create_option(*args, **kwargs)  # type: ignore[misc]
-        option["attrs"]["class"] = "form-check-input"
-        return option
-
-
-class TickBoxes(_Boxes, forms.CheckboxSelectMultiple):
-    """Several of a few."""
-
-
-class RadioButtons(_Boxes, forms.RadioSelect):
-    """One of a few."""
-
-
 class ChoicesField(forms.MultipleChoiceField):
     """Several of a short list, as boxes to tick."""
 
-    widget = TickBoxes
+    widget = CheckboxGroup
 
     def __init__(self, choices: type[TextChoices], **kwargs: Any) -> None:
         super().__init__(choices=choices.choices, error_messages={"invalid_choice": _("“%(value)s”不在可选范围内，请重新选择。")}, **kwargs)

@@ -1,14 +1,12 @@
 """Forms of the first login through 中央标准版 (M1 §1.4)."""
 
-import re
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from accounts.forms.base import AccountForm, PasswordField
+from accounts.forms.person import UsernameField
 from accounts.forms.picture_code import PictureCodeField
 from accounts.models import User
 from accounts.standard_edition import CentralAccount
@@ -27,11 +25,8 @@ class FirstChoiceForm(forms.Form):
 class QuickRegistrationForm(AccountForm):
     """地方账户信息: the new local user name and password; the same rules as at the registration (ACC-02)."""
 
-    username = forms.CharField(
-        label=_("地方用户名"),
-        help_text=_("6 至 18 位字母或数字；建议与中央标准版用户名相同，方便记忆"),
-        max_length=18,
-        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    username = UsernameField(
+        label=_("地方用户名"), help_text=_("6 至 18 位字母或数字；建议与中央标准版用户名相同，方便记忆"), autocomplete="username"
     )
     password1 = PasswordField(label=_("密码"), help_text=_("8 至 64 位，须同时包含字母和数字，区分大小写"), autocomplete="new-password")
     password2 = PasswordField(label=_("确认密码"), autocomplete="new-password")
@@ -40,23 +35,10 @@ class QuickRegistrationForm(AccountForm):
         super().__init__(*args, **kwargs)
         self.account = account
 
-    def clean_username(self) -> str:
-        username: str = self.cleaned_data["username"]
-        if not re.fullmatch(r"[A-Za-z0-9]{6,18}", username):
-            raise ValidationError(_("登录用户名应为 6 至 18 位字母或数字。"), code="username")
-        return username
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        password = cleaned.get("password1")
-        if password:
-            user = User(username=cleaned.get("username", ""), full_name=self.account.full_name, email=self.account.email)
-            try:
-                validate_password(password, user)
-            except ValidationError as error:
-                self.add_error("password1", error)
-            if cleaned.get("password2") and cleaned["password2"] != password:
-                self.add_error("password2", _("两次输入的密码不一致，请重新输入。"))
+        user = User(username=cleaned.get("username", ""), full_name=self.account.full_name, email=self.account.email)
+        self.check_new_password("password1", "password2", user)
         return cleaned
 
 

@@ -135,9 +135,9 @@ def test_password_and_identity_number_stand_neither_in_the_trail_nor_in_the_log(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"username": "short"}, "6-18位"),
-        ({"username": "名字名字名字"}, "6-18位"),
-        ({"username": "x" * 19}, "6-18位"),
+        ({"username": "short"}, "6 至 18 位"),
+        ({"username": "名字名字名字"}, "6 至 18 位"),
+        ({"username": "x" * 19}, "6 至 18 位"),
         ({"username": "OPERATOR1"}, "已被使用"),
         ({"id_no": "21021119900230425X"}, "身份证号不正确"),
         ({"mobile": "12345"}, "手机号不正确"),

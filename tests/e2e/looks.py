@@ -8,8 +8,10 @@ SITE = "辽宁国际贸易单一窗口"
 DEMO_ACCOUNTS = ("demo_operator", "demo_admin", "other_operator", "demo_terminal", "demo_customs", "demo_ccpit", "demo_staff")
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1440, "height": 900}
 
+#: What the manual's agreement has of English.
+AGREEMENTS = {"reverse", "engineer", "decompile", "disassemble"}
 #: What Chinese text may have of Latin letters: names of things, and the accounts of the demo.
-LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *DEMO_ACCOUNTS}
+LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *DEMO_ACCOUNTS, *AGREEMENTS}
 
 #: Texts that are read: visible text nodes, and what is told only to a screen reader or on hover.
 TEXTS = """() => {

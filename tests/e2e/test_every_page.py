@@ -40,7 +40,6 @@ NO_PAGES = {
     "accounts/2fa/recovery-codes/download/",
     "accounts/2fa/webauthn/",
     "accounts/2fa/webauthn/login/",
-    "accounts/2fa/webauthn/keys/<int:pk>/edit/",
     "accounts/oidc/standard_edition/login/callback/",
     "accounts/standard-edition/",
     "accounts/standard-edition/signed-out/",
@@ -50,7 +49,7 @@ NO_PAGES = {
     "smartgate/filings/<int:pk>/status/",
     "smartgate/filings/<int:pk>/delete/",
 }
-#: Pages that no address alone opens; test_every_step.py and test_second_factor.py go the way and look at each.
+#: Pages that no address alone opens; test_every_step.py, test_second_factor.py and test_single_sign_on.py go there and look at each.
 STEPS = {
     "accounts/register/done/",
     "accounts/first-login/",
@@ -67,6 +66,7 @@ STEPS = {
     "accounts/2fa/recovery-codes/generate/",
     "accounts/2fa/webauthn/add/",
     "accounts/2fa/webauthn/reauthenticate/",
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/",
     "accounts/2fa/webauthn/keys/<int:pk>/remove/",
 }
 
@@ -102,7 +102,7 @@ PAGES: dict[str, list[str | Row]] = {
     "accounts/qualifications/": ["/accounts/qualifications/", "/accounts/qualifications/?edit=1"],
     "accounts/security/": ["/accounts/security/"],
     "accounts/security/sessions/": ["/accounts/security/sessions/"],
-    "accounts/security/history/": ["/accounts/security/history/", "/accounts/security/history/?outcome=nonsense"],
+    "accounts/security/history/": ["/accounts/security/history/", "/accounts/security/history/?outcome=%E6%97%A0"],
     "accounts/reauthenticate/": ["/accounts/reauthenticate/"],
     "content/<slug:kind>/": ["/content/notice/", "/content/faq/", "/content/video/?after=lost"],
     # What the demo publishes first: one for everybody, one that opens a page of an application.
@@ -173,10 +173,10 @@ def path_of(row: Row, page: Page) -> str:
 def addresses(desk: Desk, user: str, found: dict[tuple[str, Row], str]) -> Iterator[Walked]:
     """Every page that this role may see, one that it may not, and one that is not there."""
     finder: Page | None = None
-    for route in PAGES:
+    for route, ways in PAGES.items():
         if not may_open(route, user):
             continue
-        for way in PAGES[route] + (STATES.get(route, []) if user == "demo_operator" else []):
+        for way in ways + (STATES.get(route, []) if user == "demo_operator" else []):
             if isinstance(way, str):
                 yield Walked(way)
                 continue

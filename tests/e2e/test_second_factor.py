@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.accounts.factors import code_of
 from tests.e2e.conftest import PASSWORD, Desk
-from tests.e2e.test_every_page import OVERFLOW, TEXTS, axe, english, outline_problems
+from tests.e2e.looks import OVERFLOW, problems_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.covers("ACC-14")]
 SECURITY = "/accounts/security/"
@@ -29,10 +29,6 @@ def first_step(page: Page, user: str) -> None:
 def prove_again(page: Page) -> None:
     page.get_by_label("登录密码").fill(PASSWORD)
     page.get_by_role("button", name="继续").click()
-
-
-def problems_of(page: Page) -> list[str]:
-    return [*outline_problems(page), *english(page.evaluate(TEXTS)), *page.evaluate(OVERFLOW), *axe(page)]
 
 
 def deactivate_totp(page: Page) -> None:
