@@ -104,6 +104,8 @@ PAGES: dict[str, list[str | Row]] = {
     "accounts/security/sessions/": ["/accounts/security/sessions/"],
     "accounts/security/history/": ["/accounts/security/history/", "/accounts/security/history/?outcome=%E6%97%A0"],
     "accounts/reauthenticate/": ["/accounts/reauthenticate/"],
+    "accounts/audit/": ["/accounts/audit/"],
+    "accounts/audit/<int:pk>/": [Row("查看", of="/accounts/audit/")],
     "content/<slug:kind>/": ["/content/notice/", "/content/faq/", "/content/video/?after=lost"],
     # What the demo publishes first: one for everybody, one that opens a page of an application.
     "content/items/<int:pk>/": ["/content/items/1/", "/content/items/2/"],
@@ -138,6 +140,7 @@ MAY_OPEN: dict[str, tuple[str, ...]] = {
     "accounts/applications/": ENTERPRISE,
     "accounts/cards/": ENTERPRISE,
     "accounts/qualifications/": ENTERPRISE,
+    "accounts/audit/": (ADMINISTRATOR, "demo_staff"),
     "smartgate/": ENTERPRISE,
 }
 
