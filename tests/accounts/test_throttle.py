@@ -107,7 +107,11 @@ def test_a_browser_is_known_for_the_accounts_it_logged_in_to_and_no_other(operat
     assert CLOSED in text(log_in(client, "operator2"))
 
 
-@pytest.mark.parametrize("forged", ["operator1", signing.dumps(["operator1"], salt="another"), "x:y:z"], ids=["plain", "signed for another use", "garbled"])
+@pytest.mark.parametrize(
+    "forged",
+    ["operator1", signing.dumps(["operator1"], salt="another"), "x:y:z"],
+    ids=["plain", "signed for another use", "garbled"],
+)
 def test_nobody_makes_his_browser_known_by_himself(operator, forged):
     guess(times=10)
     client = Client()

@@ -46,6 +46,8 @@ def english(texts: list[str]) -> list[str]:
     """Texts with a word in small Latin letters; what has digits in it is a number of something."""
     found = []
     for text in texts:
+        if text.startswith("Mozilla/"):
+            continue  # what a browser calls itself, in the audit trail
         words = re.findall(r"(?<![\w-])[A-Za-z_]{3,}(?![\w-])", text, re.ASCII)
         if any(word != word.upper() and word not in LATIN for word in words):
             found.append(text)
