@@ -93,7 +93,7 @@ class AuditTable(QueryTable):
 
 
 class StaffAuditTable(AuditTable):
-    enterprise_name = TextColumn(verbose_name=_("企业"))
+    enterprise_name = TextColumn(verbose_name=_("企业"), nowrap=True)
     default_columns = ("at", "enterprise_name", "actor_name", "action", "outcome", "object_type", "object_label", "ip")
 
     class Meta(AuditTable.Meta):
