@@ -1,5 +1,6 @@
 """Enterprises and users for platform staff."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from allauth.account.models import EmailAddress
@@ -149,6 +150,19 @@ class PortalUserAdmin(NeverDeleted, UserAdmin):
     ]
 
     granted = _labels("applications", _("应用权限"))
+
+    #: Whoever may give these makes himself a superuser.
+    superusers_fields = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Accounts of staff are a superuser's to change: a new password, or no second factor, is the way into them."""
+        if obj is not None and second_factor.is_superusers_business(obj) and not own_user(request).is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Sequence[Any]:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if own_user(request).is_superuser else [*fixed, *self.superusers_fields]
 
     @admin.display(description=_("身份证号"))
     def masked_identity(self, user: User) -> str:

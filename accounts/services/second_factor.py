@@ -62,6 +62,11 @@ def is_required_of(user: User) -> bool:
     return settings.STAFF_SECOND_FACTOR_REQUIRED and (user.is_staff or user.role == Role.PLATFORM_STAFF)
 
 
+def is_superusers_business(user: User) -> bool:
+    """Whether only a superuser may change what this user logs in with: he is staff, and may more than an ordinary user."""
+    return user.is_staff or user.is_superuser
+
+
 def has_factor(user: User) -> bool:
     """Whether the user has a second factor."""
     return Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
@@ -139,10 +144,12 @@ def reset(*, user: User, actor: User | None) -> int:
     """Take all second factors from a user who lost them, and end his sessions; gives how many factors there were.
 
     `actor` is the member of staff who does it in /admin/, None for the command. Raises ActionRefused for one's own: whoever is logged
-    in with a factor removes it in 登录安全, where the last one that is required stays.
+    in with a factor removes it in 登录安全, where the last one that is required stays; and for those of staff, unless by a superuser.
     """
     if actor is not None and actor.pk == user.pk:
         raise ActionRefused(_("不能解除自己的第二因素，请由另一名平台工作人员办理。"))
+    if actor is not None and is_superusers_business(user) and not actor.is_superuser:
+        raise ActionRefused(_("平台工作人员的第二因素只能由超级管理员解除，请联系超级管理员办理。"))
     with transaction.atomic():
         _hold(user)
         removed = list(Authenticator.objects.filter(user=user).values_list("type", flat=True).order_by("pk"))

@@ -3,12 +3,15 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Permission
 
 from accounts.models import Enterprise, User
+from accounts.rights import Role
 from core.models import AuditEntry
 from portal.models import Contact, ContentItem
-from tests.accounts.pages import ID_NO, field_values, trail, tree_of
-from tests.conftest import PASSWORD
+from tests.accounts.pages import ID_NO, client_of, field_values, trail, tree_of
+from tests.conftest import PASSWORD, make_user
 from tests.portal.factories import make_item
 
 pytestmark = pytest.mark.django_db
@@ -118,3 +121,43 @@ def test_what_staff_publish_change_and_delete_is_in_the_trail(staff_client):
     assert not Contact.objects.exists()
     assert trail("portal.contact.staff_delete")[0].before["value"] == "95198"
     assert field_values(staff_client.get("/admin/portal/contact/add/"))
+
+
+@pytest.fixture
+def clerk(db: None) -> User:
+    """Staff who may change accounts, and is no superuser."""
+    clerk = make_user("clerk1", Role.PLATFORM_STAFF, is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    return clerk
+
+
+@pytest.mark.covers("ACC-13")
+def test_staff_make_nobody_a_superuser_unless_they_are_one(clerk, operator):
+    client, path = client_of(clerk), f"/admin/accounts/user/{operator.pk}/change/"
+    sent = form_of(client.get(path))
+    permission = Permission.objects.get(codename="change_user")
+    raised = {"is_superuser": "on", "is_staff": "on", "user_permissions": [permission.pk]}
+    assert client.post(path, sent | raised | {"full_name": "改名"}).status_code == 302
+    operator.refresh_from_db()
+    assert operator.full_name == "改名"
+    assert (operator.is_superuser, operator.is_staff, operator.user_permissions.count()) == (False, False, 0)
+
+
+@pytest.mark.covers("ACC-13")
+@pytest.mark.parametrize("whose", ["clerk", "staff"])
+def test_accounts_of_staff_are_a_superusers_to_change(clerk, staff, whose):
+    user, client = {"clerk": clerk, "staff": staff}[whose], client_of(clerk)
+    password = {"password1": "Lighthouse2027", "password2": "Lighthouse2027", "usable_password": "true"}
+    assert client.post(f"/admin/accounts/user/{user.pk}/change/", {"username": user.username, "is_superuser": "on"}).status_code == 403
+    assert client.post(f"/admin/accounts/user/{user.pk}/password/", password).status_code == 403
+    before, after = user, User.objects.get(pk=user.pk)
+    assert (after.is_superuser, after.password) == (before.is_superuser, before.password)
+
+
+@pytest.mark.covers("ACC-14")
+def test_the_second_factor_of_staff_is_a_superusers_to_take(clerk, staff):
+    Authenticator.objects.create(user=staff, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    sent = {"action": "reset_second_factor", "_selected_action": [staff.pk], "confirmed": "1"}
+    page = client_of(clerk).post("/admin/accounts/user/", sent, follow=True)
+    assert "只能由超级管理员解除" in page.content.decode()
+    assert Authenticator.objects.filter(user=staff).exists()
