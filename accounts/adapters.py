@@ -27,7 +27,7 @@ from accounts import known_browsers, standard_edition
 from accounts.closed import why_closed
 from accounts.models import LoginMethod, LoginOutcome, User
 from accounts.services import login as login_services
-from accounts.services import second_factor
+from accounts.services import second_factor, sessions
 from core import audit
 from core.fields import decrypt, encrypt
 
@@ -55,7 +55,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return audit.client_address(request)
+        return sessions.address_of(request)
 
     def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
         """Before the second factor is asked for."""
@@ -89,7 +89,7 @@ class AccountAdapter(DefaultAccountAdapter):
             method=_method(request, user),
             outcome=outcome,
             attempt_id=request.session.pop(LOGIN_ATTEMPT, None),
-            ip=self.get_client_ip(request),
+            ip=audit.client_address(request),
             user_agent=request.headers.get("User-Agent", ""),
         )
 

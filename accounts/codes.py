@@ -19,10 +19,13 @@ from notifications import services as notifications
 
 LIFETIME = timedelta(minutes=5)
 MAX_TRIES = 5
-#: A number gets at most one code for one purpose in this time, and so many for all of them in a day; what an address may ask for in an
-#: hour is a setting (SMS_CODES_PER_ADDRESS_AND_HOUR).
+#: A number gets at most one code for one purpose in this time, and so many in a day; what an address may ask for in an hour is a setting
+#: (SMS_CODES_PER_ADDRESS_AND_HOUR).
 PAUSE = timedelta(seconds=60)
 PER_NUMBER_AND_DAY = 10
+#: Asked for only by whom the portal knows to have the number. They are counted apart: for the others a stranger may name any number,
+#: and must not keep its owner from logging in for the first time.
+_OWNERS_PURPOSES = frozenset({SmsPurpose.FIRST_LOGIN})
 
 
 class TooManyCodesError(ValidationError):
@@ -115,7 +118,8 @@ def _check_limits(purpose: SmsPurpose, mobile: str, ip: str, now: datetime) -> N
     if last is not None and now - last < PAUSE:
         wait = int((PAUSE - (now - last)).total_seconds()) + 1
         raise TooManyCodesError(_("验证码刚刚发送过，请 %(seconds)d 秒后再获取。"), params={"seconds": wait}, code="too_soon")
-    if to_number.filter(created_at__gt=now - timedelta(days=1)).count() >= PER_NUMBER_AND_DAY:
+    counted = [other for other in SmsPurpose if (other in _OWNERS_PURPOSES) == (purpose in _OWNERS_PURPOSES)]
+    if to_number.filter(purpose__in=counted, created_at__gt=now - timedelta(days=1)).count() >= PER_NUMBER_AND_DAY:
         raise TooManyCodesError(_("该手机号今日获取验证码次数已达上限，请 24 小时后再试，或拨打服务热线。"), code="too_many_for_number")
     from_address = SmsCode.objects.filter(ip=ip[:64], created_at__gt=now - timedelta(hours=1))
     if ip and from_address.count() >= settings.SMS_CODES_PER_ADDRESS_AND_HOUR:

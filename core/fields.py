@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
+from django.db.models.lookups import Exact
 
 
 @lru_cache(maxsize=4)
@@ -50,6 +51,15 @@ def rotated(stored: str) -> str | None:
     return None
 
 
+class _IsEmpty(Exact):  # type: ignore[type-arg]  # takes none at run time
+    """`exact` with an empty text. Any other would find nothing, silently: the same text is stored differently each time."""
+
+    def get_prep_lookup(self) -> Any:
+        if self.rhs not in ("", None):
+            raise TypeError(f"{self.lhs.output_field.name} is encrypted and cannot be looked up by its value")
+        return super().get_prep_lookup()
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # fields take none at run time
     """Text that is plain in the program and encrypted in the database; empty stays empty. It cannot be searched for."""
 
@@ -61,7 +71,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # fields 
         return encrypt(prepared) if isinstance(prepared, str) and prepared else prepared
 
     def get_lookup(self, lookup_name: str) -> Any:
-        """Only whether there is a value: the same text is stored differently each time."""
+        """Only whether there is a value."""
         if lookup_name not in ("isnull", "exact"):
             raise TypeError(f"{self.name} is encrypted and cannot be looked up by {lookup_name}")
-        return super().get_lookup(lookup_name)
+        return _IsEmpty if lookup_name == "exact" else super().get_lookup(lookup_name)

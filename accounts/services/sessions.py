@@ -5,6 +5,7 @@ whose session is gone, or was shut by a change of password, is no session any mo
 clears up at the next login.
 """
 
+import ipaddress
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
+import structlog
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY
@@ -22,11 +24,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
 
 from accounts.models import User
 from accounts.services.history import describe
 from core import audit
 
+log = structlog.get_logger(__name__)
 SessionStore: Any = import_module(settings.SESSION_ENGINE).SessionStore
 _ENDED = "accounts.sessions.ended:"
 #: In a session that is to be in the list.
@@ -89,15 +93,30 @@ def note_seen(request: HttpRequest) -> None:
     A change of the password gives the session another key; then it gets a row of its own again.
     """
     row = UserSession.objects.filter(session_key=request.session.session_key)
-    seen = row.update(last_seen_at=timezone.now(), ip=audit.client_address(request) or _NO_ADDRESS)
+    seen = row.update(last_seen_at=timezone.now(), ip=address_of(request))
     if not seen and request.session.get(_LISTED):
         UserSession.objects.create_from_request(request)
 
 
+def address_of(request: HttpRequest) -> str:
+    """Where a request comes from, as a row of a session can hold it: what is no address counts as none."""
+    try:
+        return str(ipaddress.ip_address(audit.client_address(request)))
+    except ValueError:
+        return _NO_ADDRESS
+
+
 def was_ended_elsewhere(request: HttpRequest) -> bool:
-    """Whether the session that this browser still names was ended from another one. Says so once."""
+    """Whether the session that this browser still names was ended from another one. Says so once; not while Redis is away, without
+    which visitors go on reading."""
     key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    return bool(key) and cache.delete(_ENDED + str(key))
+    if not key:
+        return False
+    try:
+        return bool(cache.delete(_ENDED + str(key)))
+    except RedisError as error:
+        log.warning("ended_sessions_unknown", error=type(error).__name__)
+        return False
 
 
 def _end(rows: Sequence[UserSession], *, user: User, actor: User, action: str) -> None:

@@ -155,7 +155,8 @@ class ApplicationsView(MatrixPage):
     @cached_property
     def _found(self) -> Sequence[User]:
         operators = queries.operators_for(self.user).select_related("enterprise").order_by("username")
-        if after := self.request.GET.get("after", "")[:18]:
+        # PostgreSQL takes no NUL in a text, and no user name has one.
+        if after := self.request.GET.get("after", "").replace("\x00", "")[:18]:
             operators = operators.filter(username__gt=after)
         return list(operators[: PAGE_SIZE + 1])
 

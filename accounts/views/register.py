@@ -386,7 +386,8 @@ class RegisterDoneView(View):
         if "continue" not in request.POST:
             self.finished["asking"] = False
             return redirect("accounts:register_done")
-        if not services.may_continue(self.finished["founding_id"]):
+        # After 取消 the browser may be somebody else's.
+        if not (self.finished["asking"] and services.may_continue(self.finished["founding_id"])):
             self.finished["asking"] = False
             messages.error(request, services.no_further_users_text())
             return redirect("accounts:register_done")

@@ -141,6 +141,12 @@ def test_many_operators_come_in_pages_by_user_name(administrator, enterprise):
     assert len(tree_of(manager.get(PAGE + following)).xpath("//table//tbody/tr")) == 1
 
 
+def test_an_address_that_no_page_of_ours_leads_to_is_no_error(administrator, operator):
+    page = client_of(administrator).get(PAGE, {"after": "operator\x000"})
+    assert page.status_code == 200
+    assert "operator1" in page.content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_granting_and_closing_at_once_leave_nothing_granted_that_is_closed(administrator, second, enterprise):
     def grant() -> Any:

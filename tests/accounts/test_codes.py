@@ -147,6 +147,16 @@ def test_a_number_gets_ten_codes_a_day() -> None:
     assert refused(lambda: send(at=NOW + timedelta(days=1))) == ""
 
 
+def test_a_stranger_keeps_no_owner_of_a_number_from_his_first_login() -> None:
+    """For a registration anybody may name any number; for 账号验证 only who has logged in and gave it."""
+    for minute in range(10):
+        send(at=NOW + timedelta(minutes=minute), ip=f"192.0.2.{minute}")
+    assert refused(lambda: send(at=NOW + timedelta(minutes=10), purpose=SmsPurpose.PASSWORD_RESET)) == "too_many_for_number"
+    for minute in range(10):
+        send(at=NOW + timedelta(minutes=minute), purpose=SmsPurpose.FIRST_LOGIN, ip=f"192.0.2.{100 + minute}")
+    assert refused(lambda: send(at=NOW + timedelta(minutes=10), purpose=SmsPurpose.FIRST_LOGIN)) == "too_many_for_number"
+
+
 def test_an_address_gets_so_many_an_hour(settings: Any) -> None:
     settings.SMS_CODES_PER_ADDRESS_AND_HOUR = 3
     for number in range(3):

@@ -105,6 +105,15 @@ def test_going_on_registers_an_operator_and_cancelling_ends(client):
     assert current_step(client) == "enterprise"
 
 
+def test_whoever_comes_after_the_end_cannot_go_on(client):
+    """On a shared computer the one who pressed 取消 has left."""
+    register(client)
+    client.post(DONE, {"end": "1"})
+    assert client.post(DONE, {"continue": "1"})["Location"] == DONE
+    assert "不能再从这里注册本公司其他用户" in text(client.get(DONE))
+    assert current_step(client) == "enterprise"
+
+
 def test_another_browser_can_register_no_further_user(client):
     register(client)
     other = Client()

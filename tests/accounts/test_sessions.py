@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import LoginAttempt
 from core.models import AuditEntry
 from tests.conftest import PASSWORD
 
@@ -156,3 +157,20 @@ def test_a_new_password_leaves_the_session_in_the_list_under_its_new_key(operato
     assert "Firefox" not in page
     assert there.get(LIST).status_code == 302
     assert session_of(here).user == operator
+
+
+@pytest.mark.parametrize("address", ["", "unknown"])
+def test_who_comes_from_no_address_logs_in_all_the_same(operator, address):
+    """gunicorn behind a socket names none."""
+    client = logged_in(operator, ip=address)
+    assert client.get(LIST).status_code == 200
+    assert LoginAttempt.objects.get(user=operator).ip == address
+
+
+def test_visitors_go_on_reading_while_redis_is_away(operator, settings):
+    client = logged_in(operator)
+    session = client.session
+    session.flush()
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    client.cookies["portal_session"] = "gone"
+    assert client.get("/").status_code == 200
