@@ -13,7 +13,6 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.providers.base import AuthError
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
-from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ValidationError
@@ -72,9 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):
         response: HttpResponse = super().post_login(request, user, **kwargs)
         self._record(request, user, LoginOutcome.SUCCEEDED)
         known_browsers.remember(request, response, user.username)
-        known_as = standard_edition.keep(request, (kwargs.get("signal_kwargs") or {}).get("sociallogin"))
-        if known_as:
-            UserSession.objects.filter(session_key=request.session.session_key).update(data={standard_edition.KEPT: known_as})
+        standard_edition.keep(request, (kwargs.get("signal_kwargs") or {}).get("sociallogin"))
         return response
 
     def _refuse(self, request: HttpRequest, user: User, reason: str) -> HttpResponse:

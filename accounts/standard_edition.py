@@ -26,6 +26,7 @@ from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
@@ -264,12 +265,18 @@ def log_in(request: HttpRequest, login: SocialLogin, user: User, *, target: str)
     return response
 
 
-def keep(request: HttpRequest, login: SocialLogin | None) -> dict[str, str] | None:
-    """Note in the new session what a logout will need; gives what the session is known by at the standard edition."""
-    if login is None or "id_token" not in login.state:
-        return None
-    request.session[KEPT] = {name: login.state[name] for name in ("id_token", "sub", "sid")}
-    return {name: login.state[name] for name in ("sub", "sid")}
+def keep(request: HttpRequest, login: SocialLogin | None) -> None:
+    """Note in the new session what a logout will need."""
+    if login is not None and "id_token" in login.state:
+        request.session[KEPT] = {name: login.state[name] for name in ("id_token", "sub", "sid")}
+        note_in_list(request)
+
+
+def note_in_list(request: HttpRequest) -> None:
+    """Note in the session's row by what the standard edition knows it: a logout there comes without a browser and finds it by that."""
+    if kept := request.session.get(KEPT):
+        known_as = {name: kept[name] for name in ("sub", "sid")}
+        UserSession.objects.filter(session_key=request.session.session_key).update(data={KEPT: known_as})
 
 
 # -- Signing off ------------------------------------------------------------------------------------

@@ -77,10 +77,9 @@ def create_operator(*, actor: User, username: str, entry: OperatorEntry, applica
             )
             notifications.queue_sms(
                 mobile=operator.mobile,
-                text=_(
-                    "【辽宁单一窗口】%(enterprise)s已为您开通操作员账号，用户名 %(username)s，一次性密码 %(password)s。请登录后修改密码。"
-                )
-                % {"enterprise": enterprise.name, "username": username, "password": password},
+                # Not the enterprise's name: whoever registers chooses it, and would have the platform send his words to any phone.
+                text=_("【辽宁单一窗口】企业管理员已为您开通操作员账号，用户名 %(username)s，一次性密码 %(password)s。请登录后修改密码。")
+                % {"username": username, "password": password},
             )
     except IntegrityError as error:
         if "username" not in str(error):

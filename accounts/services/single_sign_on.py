@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Enterprise, Registration, ReviewStatus, User
 from accounts.rights import ENTERPRISE_ROLES, ApplicationKey, Role
+from accounts.services.notes import tell
 from accounts.standard_edition import CentralAccount
 from core import audit
 from core.identifiers import organisation_code_of
@@ -91,7 +92,7 @@ def register(*, account: CentralAccount, username: str, password: str, ip: str, 
 
 
 def bind(*, account: CentralAccount, user: User, at: datetime | None = None) -> None:
-    """绑定本地已有账户: from now on the central account logs in as `user`, who has proven his password.
+    """绑定本地已有账户: from now on the central account logs in as `user`, who has proven his password. He is told.
 
     Raises NotBoundError: the local account is of another enterprise or of none, or is bound already.
     """
@@ -119,6 +120,9 @@ def bind(*, account: CentralAccount, user: User, at: datetime | None = None) -> 
                 enterprise_id=local.enterprise_id,
                 after={"central_account": account.username},
             )
+            # It outlives a change of the password: a thief of that must not do it unseen.
+            text = _("您的账号 %(username)s 已绑定中央标准版账号，可由其登录。如非本人操作，请立即修改密码并联系平台客服。")
+            tell(local, subject=_("已绑定中央标准版账号"), text=text % {"username": local.username})
     except IntegrityError as error:
         raise _told_apart(error) from None
 

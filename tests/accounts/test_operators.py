@@ -114,6 +114,13 @@ def test_a_new_operator_gets_a_one_time_password_by_sms_and_must_choose_his_own(
     assert one_time_password() not in page
 
 
+def test_nobodys_free_words_go_to_a_phone(admin_client, enterprise):
+    """The name of an enterprise is what somebody typed; in an SMS of the platform it would be the platform's word."""
+    Enterprise.objects.filter(pk=enterprise.pk).update(name="中奖通知请点击bad.example")
+    admin_client.post(NEW, entered())
+    assert "bad.example" not in sms_to(MOBILE)[-1]
+
+
 def test_password_and_identity_number_stand_neither_in_the_trail_nor_in_the_log(admin_client, caplog, administrator):
     admin_client.post(NEW, entered())
     entry = trail("accounts.operator.create")[-1]

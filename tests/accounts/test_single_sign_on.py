@@ -284,6 +284,15 @@ def test_binding_an_existing_account(edition, person, operator):
     assert again.user_id == str(operator.pk)
 
 
+def test_who_is_bound_is_told(edition, person, operator):
+    """Whoever has stolen the password does not bind an account of his own unseen."""
+    User.objects.filter(pk=operator.pk).update(mobile="13904120009", email="operator1@example.com")
+    person.sign_on("home_operator")
+    person.bind("operator1")
+    texts = [delivery.body for delivery in Delivery.objects.filter(recipient__in=["13904120009", "operator1@example.com"])]
+    assert len([text for text in texts if "operator1 已绑定中央标准版账号" in text]) == 2
+
+
 def test_an_account_of_another_enterprise_is_not_bound(edition, person, other_operator, staff):
     person.sign_on("home_operator")
     assert "不属于中央账号所在的企业" in person.bind("operator2").content.decode()
@@ -551,6 +560,17 @@ def test_logging_out_there_ends_the_session_here(edition, person, operator):
     assert AuditEntry.unscoped.filter(action="accounts.single_sign_on.sign_off").count() == 1
     # Once.
     assert Client().post(BACKCHANNEL, {"logout_token": token}).status_code == 400
+
+
+@pytest.mark.covers("ACC-09")
+def test_logging_out_there_ends_a_session_that_went_on_under_a_new_password(edition, person, operator):
+    person.sign_on("home_operator")
+    person.bind("operator1")
+    new = {"old_password": PASSWORD, "new_password1": LOCAL_PASSWORD, "new_password2": LOCAL_PASSWORD}
+    assert person.here.post("/accounts/password/change/", new).status_code == 302
+    assert person.here.get(LIST).status_code == 200
+    assert Client().post(BACKCHANNEL, {"logout_token": logout_token(edition)}).status_code == 200
+    assert person.here.get(LIST).status_code == 302
 
 
 def logout_token(edition: Edition, **changes: Any) -> str:
