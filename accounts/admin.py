@@ -1,6 +1,5 @@
 """Enterprises and users for platform staff."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from allauth.account.models import EmailAddress
@@ -160,7 +159,7 @@ class PortalUserAdmin(NeverDeleted, UserAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[Any] | tuple[Any, ...]:
         fixed = super().get_readonly_fields(request, obj)
         return fixed if own_user(request).is_superuser else [*fixed, *self.superusers_fields]
 

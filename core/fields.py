@@ -51,7 +51,7 @@ def rotated(stored: str) -> str | None:
     return None
 
 
-class _IsEmpty(Exact):  # type: ignore[type-arg]  # takes none at run time
+class _IsEmpty(Exact):
     """`exact` with an empty text. Any other would find nothing, silently: the same text is stored differently each time."""
 
     def get_prep_lookup(self) -> Any:
