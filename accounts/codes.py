@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from accounts.models import SmsCode, SmsPurpose
+from core.locks import hold
 from notifications import services as notifications
 
 LIFETIME = timedelta(minutes=5)
@@ -41,8 +42,7 @@ def send_code(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime | None 
     digits = f"{secrets.randbelow(10**6):06d}"
     with transaction.atomic():
         # Two requests for one number, or of one address, count one after the other.
-        for subject in sorted({f"mobile:{mobile}", f"ip:{ip}"}):
-            _lock(subject)
+        hold("accounts.codes", (f"mobile:{mobile}", f"ip:{ip}"))
         _check_limits(purpose, mobile, ip, now)
         SmsCode.objects.filter(purpose=purpose, mobile=mobile, used_at=None, expires_at__gt=now).update(expires_at=now)
         SmsCode.objects.create(
@@ -64,8 +64,7 @@ def pretend_to_send(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime |
     """
     now = at or timezone.now()
     with transaction.atomic():
-        for subject in sorted({f"mobile:{mobile}", f"ip:{ip}"}):
-            _lock(subject)
+        hold("accounts.codes", (f"mobile:{mobile}", f"ip:{ip}"))
         _check_limits(purpose, mobile, ip, now)
         SmsCode.objects.create(
             purpose=purpose, mobile=mobile, digest="", ip=ip[:64], created_at=now, expires_at=now + LIFETIME, used_at=now
@@ -103,12 +102,6 @@ def forget_old(*, at: datetime | None = None) -> int:
 
 def _digest(purpose: SmsPurpose, mobile: str, code: str) -> str:
     return salted_hmac("accounts.codes", f"{purpose.value}:{mobile}:{code}", algorithm="sha256").hexdigest()
-
-
-def _lock(subject: str) -> None:
-    """Hold everybody else who asks for the same subject until this transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"accounts.codes:{subject}"])
 
 
 def _check_limits(purpose: SmsPurpose, mobile: str, ip: str, now: datetime) -> None:

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts import agreements
 from accounts.models import EnterpriseType, Registration, ReviewStatus, Service, User
 from accounts.rights import ApplicationKey
 from accounts.services.review import approve_registration, reject_registration
@@ -94,7 +95,7 @@ class RegistrationAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("接受的协议"))
     def agreements_accepted(self, registration: Registration) -> str:
-        return _("，").join(f"{one['agreement']} {one['version']} ({one['accepted_at'][:19]})" for one in registration.agreements)
+        return _("，").join(agreements.named(registration.agreements))
 
     @admin.action(description=_("审核通过所选的注册申请"), permissions=["change"])
     def approve_chosen(self, request: HttpRequest, queryset: "QuerySet[Registration]") -> None:

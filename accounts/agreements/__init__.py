@@ -7,12 +7,14 @@ print, with the ends of 7.1 to 7.3 that are cut off there taken from the first; 
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from django.utils.translation import gettext as _
 
 _ROOT = Path(__file__).resolve().parent
 #: In the order in which the form names them.
@@ -74,3 +76,9 @@ def acceptance(shown: Mapping[str, str], at: datetime) -> list[dict[str, Any]]:
         {"agreement": kind, "version": version, "sha256": agreement(kind, version).sha256, "accepted_at": at.isoformat()}
         for kind, version in shown.items()
     ]
+
+
+def named(accepted: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What was accepted, by title and version, as people read it. Raises UnknownAgreementError for one whose file is gone."""
+    read = [agreement(one["agreement"], one["version"]) for one in accepted]
+    return [_("《%(title)s》%(version)s") % {"title": one.title, "version": one.version} for one in read]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -19,6 +19,7 @@ from accounts.backends import password_is_right
 from accounts.closed import why_closed
 from accounts.models import LoginAttempt, LoginMethod, LoginOutcome, User
 from accounts.services.history import describe, tell_of_unknown_login
+from core.locks import hold
 
 #: How long the login history is kept.
 KEPT = timedelta(days=365)
@@ -106,9 +107,7 @@ def _begin(
     origin = _origin(ip, user_agent)
     with transaction.atomic():
         # Whoever tries the same account, or from the same address, counts one after the other.
-        with connection.cursor() as cursor:
-            for subject in sorted([f"account:{account}", f"ip:{ip}"]):
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"accounts.login:{subject}"])
+        hold("accounts.login", (f"account:{account}", f"ip:{ip}"))
         closed_until = _closed_until(account=account, ip=ip, known_browser=known_browser, now=now)
         attempt = LoginAttempt.objects.create(
             at=now,

@@ -274,7 +274,7 @@ def _register_user(
             "role": role.value,
             "services": registration.services,
             "applications": registration.applications,
-            "agreements": accepted,
+            "agreements": agreements.named(accepted),
             "status": status.value,
         },
     )

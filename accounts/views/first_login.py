@@ -43,7 +43,7 @@ class FirstLoginView(WorkPageMixin, RedirectURLMixin, FormView):
             return super().post(request, *args, **kwargs)
         note = sms.send_code(request, purpose=SmsPurpose.FIRST_LOGIN, mobile=mobile)
         form = FirstLoginForm()
-        form.fields["sms_code"].widget.code_note = note
+        sms.tell(form, note)
         return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=form))
 
     def form_valid(self, form: FirstLoginForm) -> HttpResponse:

@@ -125,7 +125,7 @@ class ResetPasswordView(_VisitorsPage, FormView):
             return super().post(request, *args, **kwargs)
         note = _send_code(request, self.username, self.mobile)
         form = ResetPasswordForm(user=self._stated_user())
-        form.fields["sms_code"].widget.code_note = note
+        sms.tell(form, note)
         return sms.note_part(request, note) or self.render_to_response(self.get_context_data(form=form))
 
     def get_form_kwargs(self) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class NewMobileView(AccountPage):
                 return part
             # Nothing is wrong with a form whose code is only just on its way: what was typed stays, without errors.
             self.form = NewMobileForm(initial={**self._initial(), "mobile": mobile})
-            self.form.fields["sms_code"].widget.code_note = note
+            sms.tell(self.form, note)
             return self.render_to_response(self.get_context_data())
         self.form = NewMobileForm(request.POST, initial=self._initial())
         if self.form.is_valid():

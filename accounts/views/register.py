@@ -263,8 +263,7 @@ class RegisterView(WizardView):
         if form is None:
             form = self.get_form(step)
         if note is not None:
-            form.fields["sms_code"].widget.code_note = note
-            form.focus_on = "mobile" if note.is_error else "sms_code"
+            sms.tell(form, note)
         return self.render(form)
 
     def _restart(self) -> HttpResponse:

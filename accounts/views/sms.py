@@ -1,7 +1,7 @@
 """获取验证码 on any page: what the button of `SmsCodeField` answers.
 
-A view that has such a field calls `send_code_answer` when `asks_for_code(request)`; what it gives is either the part of the page that
-the script asked for, or a `CodeNote` to draw the whole page with.
+A view that has such a field calls `send_code` when `asks_for_code(request)`, and answers with `note_part`, when the script asked for
+that part of the page alone, else with the whole page, whose form tells the note (`tell`).
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts import codes
+from accounts.forms.base import AccountForm
 from accounts.models import SmsPurpose
 from core import audit
 from core.http import wants_part
@@ -45,5 +46,11 @@ def send_code(request: HttpRequest, *, purpose: SmsPurpose, mobile: str, really:
 
 
 def note_part(request: HttpRequest, note: CodeNote) -> HttpResponse | None:
-    """The line under the field, when the script asked for it; None when the whole page is to be drawn (with `code_note` in its context)."""
+    """The line under the field, when the script asked for it; None when the whole page is to be drawn."""
     return render(request, "accounts/sms_code_note.html", {"code_note": note}) if wants_part(request) else None
+
+
+def tell(form: AccountForm, note: CodeNote) -> None:
+    """Have the form say the note under its code when it is drawn; the cursor stands where one goes on."""
+    form.fields["sms_code"].widget.code_note = note
+    form.focus_on = "mobile" if note.is_error and "mobile" in form.fields else "sms_code"
