@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from accounts.forms.base import MobileField, SmsCodeField
+from accounts.forms.base import MobileField, PasswordField, SmsCodeField
 from accounts.forms.enterprise import EnterpriseTypesField, LegalPersonNameField, OfficeAddressField, OfficePhoneField
 from accounts.forms.person import EmailField
 from accounts.forms.sections import Section, SectionedForm
@@ -76,9 +76,10 @@ class ProfileForm(SectionedForm):
 
 
 class NewMobileForm(SectionedForm):
-    """更换手机号."""
+    """更换手机号. Whoever has the phone may set a new password, so who changes it proves first that he has the old one."""
 
     current = SystemField(label=_("当前手机号"))
     mobile = MobileField(label=_("新手机号"))
     sms_code = SmsCodeField()
-    sections = (Section(_("更换手机号"), ("current", "mobile", "sms_code")),)
+    password = PasswordField(label=_("登录密码"), autocomplete="current-password", max_length=128, help_text=_("为账号安全，须核对密码"))
+    sections = (Section(_("更换手机号"), ("current", "mobile", "sms_code", "password")),)

@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import codes
+from accounts.backends import password_is_right
 from accounts.models import SmsPurpose, User
 from accounts.services.enterprises import EnterpriseEntry, edit_enterprise
 from core import audit
@@ -35,14 +36,16 @@ def edit_own_data(*, user: User, email: str, enterprise: EnterpriseEntry | None,
             )
 
 
-def change_mobile(*, user: User, mobile: str, code: str) -> None:
-    """更换手机号, proved by the code that was sent to the new number; the old number is told.
+def change_mobile(*, user: User, mobile: str, code: str, password: str) -> None:
+    """更换手机号, proved by the user's password and by the code that was sent to the new number; the old number is told.
 
-    Call it outside of a transaction: a wrong code counts as a try. Raises ValidationError for a number that is the user's already and
-    for a code that is wrong, used or late.
+    Call it outside of a transaction: a wrong code counts as a try. Raises ValidationError for a number that is the user's already, for
+    a wrong password, which uses up no code, and for a code that is wrong, used or late.
     """
     if mobile == user.mobile:
         raise ValidationError({"mobile": _("该手机号就是您当前登记的手机号，无需更换。")})
+    if not password_is_right(user, password):
+        raise ValidationError({"password": _("登录密码不正确，请重新输入。密码区分大小写。")})
     try:
         codes.use_code(purpose=SmsPurpose.NEW_MOBILE, mobile=mobile, code=code)
     except ValidationError as wrong:

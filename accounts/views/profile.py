@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from allauth.core import ratelimit
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts import shown
 from accounts.forms.profile import NewMobileForm, ProfileForm
@@ -67,8 +70,9 @@ def _password_url() -> str:
         return ""
 
 
+@method_decorator(sensitive_post_parameters("password", "sms_code"), name="dispatch")
 class NewMobileView(AccountPage):
-    """更换手机号: a code goes to the new number, and the old one is told when it is changed."""
+    """更换手机号: by the password and a code that goes to the new number; the old one is told when it is changed."""
 
     title = gettext_lazy("更换手机号")
     right = Right.ACCOUNT_OWN
@@ -92,8 +96,12 @@ class NewMobileView(AccountPage):
         self.form = NewMobileForm(request.POST, initial=self._initial())
         if self.form.is_valid():
             cleaned = self.form.cleaned_data
+            # As for 修改密码: whoever sits down at somebody's open session has five guesses a minute, on both pages together.
+            if not ratelimit.consume(request, action="change_password", user=self.user):
+                self.form.add_error(None, _("尝试过于频繁，请 1 分钟后再试。"))
+                return self.render_to_response(self.get_context_data())
             try:
-                profile.change_mobile(user=self.user, mobile=cleaned["mobile"], code=cleaned["sms_code"])
+                profile.change_mobile(user=self.user, mobile=cleaned["mobile"], code=cleaned["sms_code"], password=cleaned["password"])
             except ValidationError as refusal:
                 self.form.add_error(None, refusal)
             else:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.rights import Role
 from portal.menu import MENU, page_choices
 from tests.accounts.pages import ID_NO, client_of, errors_of, field_values, sms_to, trail, tree_of
-from tests.conftest import make_user
+from tests.conftest import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -170,13 +171,13 @@ def test_a_phone_is_changed_by_a_code_to_the_new_number_and_the_old_one_is_told(
     if not headers:
         assert field_values(answer)["mobile"] == NEW
     code = code_sent_to(NEW)
-    assert operator_client.post(MOBILE_PAGE, {"mobile": NEW, "sms_code": code}).url == PROFILE
+    assert operator_client.post(MOBILE_PAGE, {"mobile": NEW, "sms_code": code, "password": PASSWORD}).url == PROFILE
     operator.refresh_from_db()
     assert operator.mobile == NEW
     assert "139****7702" in sms_to(OLD)[-1]
     (entry,) = trail("accounts.user.change_mobile")
     assert (entry.before, entry.after) == ({"mobile": "139****7701"}, {"mobile": "139****7702"})
-    refused = operator_client.post(MOBILE_PAGE, {"mobile": OLD, "sms_code": code})
+    refused = operator_client.post(MOBILE_PAGE, {"mobile": OLD, "sms_code": code, "password": PASSWORD})
     assert "验证码不正确或已失效" in errors_of(refused)
 
 
@@ -191,7 +192,7 @@ def test_a_phone_is_changed_by_a_code_to_the_new_number_and_the_old_one_is_told(
 )
 def test_a_wrong_code_or_number_changes_nothing(operator, operator_client, sent, told):
     User.objects.filter(pk=operator.pk).update(mobile=OLD)
-    refused = operator_client.post(MOBILE_PAGE, sent)
+    refused = operator_client.post(MOBILE_PAGE, {"password": PASSWORD} | sent)
     assert told in errors_of(refused)
     assert field_values(refused)["mobile"] == sent["mobile"]
     operator.refresh_from_db()
@@ -203,7 +204,23 @@ def test_a_code_for_something_else_changes_no_phone(operator, operator_client):
     from accounts.models import SmsPurpose
 
     send_code(purpose=SmsPurpose.FIRST_LOGIN, mobile=NEW, ip="")
-    assert "验证码不正确" in errors_of(operator_client.post(MOBILE_PAGE, {"mobile": NEW, "sms_code": code_sent_to(NEW)}))
+    sent = {"mobile": NEW, "sms_code": code_sent_to(NEW), "password": PASSWORD}
+    assert "验证码不正确" in errors_of(operator_client.post(MOBILE_PAGE, sent))
+
+
+def test_whoever_finds_a_session_open_does_not_get_the_account_by_a_phone_of_his(operator, operator_client):
+    """The phone opens 忘记密码; five guesses of the password a minute, and a wrong one uses up no code."""
+    User.objects.filter(pk=operator.pk).update(mobile=OLD)
+    operator_client.post(MOBILE_PAGE, {"mobile": NEW, "send_code": "1"})
+    sent = {"mobile": NEW, "sms_code": code_sent_to(NEW)}
+    assert "此项必填" in errors_of(operator_client.post(MOBILE_PAGE, sent))
+    for _guess in range(5):
+        assert "登录密码不正确" in errors_of(operator_client.post(MOBILE_PAGE, sent | {"password": "Guess12345"}))
+    assert "尝试过于频繁" in errors_of(operator_client.post(MOBILE_PAGE, sent | {"password": PASSWORD}))
+    operator.refresh_from_db()
+    assert operator.mobile == OLD
+    cache.clear()
+    assert operator_client.post(MOBILE_PAGE, sent | {"password": PASSWORD}).url == PROFILE
 
 
 def test_a_wrong_number_gets_no_code(operator_client):
