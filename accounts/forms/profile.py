@@ -82,4 +82,4 @@ class NewMobileForm(SectionedForm):
     mobile = MobileField(label=_("新手机号"))
     sms_code = SmsCodeField()
     password = PasswordField(label=_("登录密码"), autocomplete="current-password", max_length=128, help_text=_("为账号安全，须核对密码"))
-    sections = (Section(_("更换手机号"), ("current", "mobile", "sms_code", "password")),)
+    sections = (Section(_("手机号"), ("current", "mobile", "sms_code", "password")),)
