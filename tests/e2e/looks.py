@@ -10,8 +10,10 @@ PHONE, DESK = {"width": 360, "height": 740}, {"width": 1440, "height": 900}
 
 #: What the manual's agreement has of English.
 AGREEMENTS = {"reverse", "engineer", "decompile", "disassemble"}
+#: Accounts that the tests of the standard edition use and make.
+CENTRAL_ACCOUNTS = {"yk_admin"}
 #: What Chinese text may have of Latin letters: names of things, and the accounts of the demo.
-LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *DEMO_ACCOUNTS, *AGREEMENTS}
+LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *DEMO_ACCOUNTS, *AGREEMENTS, *CENTRAL_ACCOUNTS}
 
 #: Texts that are read: visible text nodes, and what is told only to a screen reader or on hover.
 TEXTS = """() => {

@@ -78,6 +78,43 @@ def test_totp_without_a_script_at_phone_width(desk: Desk) -> None:
         deactivate_totp(page)
 
 
+def test_every_page_of_totp_is_looked_at(desk: Desk) -> None:
+    page, problems = desk.sit("demo_terminal", axe=True), []
+    page.goto(SECURITY)
+    page.get_by_role("link", name="设置动态口令").click()
+    prove_again(page)
+    expect(page.get_by_role("img", name="动态口令的二维码")).to_be_visible()
+    problems += problems_of(page)
+    secret = secret_on(page)
+    page.get_by_label("动态口令").fill("12345")
+    page.get_by_role("button", name="启用动态口令").click()
+    expect(page.get_by_role("alert")).to_contain_text("验证未通过")
+    problems += problems_of(page)
+    page.get_by_label("动态口令").fill(code_of(secret, steps=-1))
+    page.get_by_role("button", name="启用动态口令").click()
+    expect(page.get_by_role("heading", name="恢复代码", level=1)).to_be_visible()
+    try:
+        problems += problems_of(page)
+        page.goto(SECURITY)
+        problems += problems_of(page)
+        page.goto("/accounts/2fa/recovery-codes/generate/")
+        problems += problems_of(page)
+        other = desk.sit(axe=True)
+        first_step(other, "demo_terminal")
+        expect(other.get_by_role("heading", name="登录第二步")).to_be_visible()
+        other.get_by_label("动态口令或恢复代码").fill("1")
+        other.locator("main").get_by_role("button", name="登录", exact=True).click()
+        expect(other.get_by_role("alert")).to_be_visible()
+        problems += problems_of(other)
+        page.goto("/accounts/2fa/reauthenticate/")
+        problems += problems_of(page)
+        page.goto("/accounts/2fa/totp/deactivate/")
+        problems += problems_of(page)
+    finally:
+        deactivate_totp(page)
+    assert problems == []
+
+
 @pytest.fixture
 def with_authenticator(desk: Desk) -> Page:
     """A window whose browser has a platform authenticator; the host is a name, since an address of numbers can have no passkey."""
@@ -116,6 +153,8 @@ def test_a_passkey_is_added_and_opens_the_door_by_itself(with_authenticator: Pag
     try:
         page.get_by_role("link", name="已保存，返回登录安全").click()
         expect(page.get_by_text("值班电脑")).to_be_visible()
+        problems += problems_of(page)
+        page.get_by_role("link", name="改名 值班电脑").click()
         problems += problems_of(page)
         page.context.clear_cookies()
         page.goto("/accounts/login/?next=/accounts/security/")

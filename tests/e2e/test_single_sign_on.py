@@ -4,13 +4,13 @@ Each test has a central account of its own: what one registers, the others find 
 """
 
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import PASSWORD, Desk, Stack
+from tests.e2e.looks import OVERFLOW, at_the_desk, axe, on_a_phone, problems_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.covers("ACC-09")]
 
@@ -54,12 +54,6 @@ def log_out(page: Page) -> None:
     page.get_by_role("button", name="退出登录").click()
     expect(page).to_have_url(re.compile(r"/accounts/login/$"))
     expect(page.get_by_text("您已退出本平台和中央标准版。")).to_be_visible()
-
-
-def troubles(page: Page) -> list[str]:
-    """What axe finds on the page being shown."""
-    found: dict[str, Any] = page.evaluate("axe.run()")
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
 @pytest.mark.parametrize(
@@ -140,39 +134,43 @@ def test_binding_the_account_one_has(desk: Desk, javascript: bool, central: str,
     expect(page).to_have_url(re.compile(rf"{re.escape(LIST)}$"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_of_the_way_at_phone_width(desk: Desk, scheme: str) -> None:
-    page = desk.sit(width=360, height=740, scheme=scheme, axe=True)
+def test_every_page_of_the_way_is_looked_at(desk: Desk) -> None:
+    page = desk.sit(axe=True)
+    problems: list[str] = []
 
-    def is_good(what: str) -> None:
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, what
-        assert troubles(page) == [], what
+    def look_over_there(what: str) -> None:
+        for adjust in (at_the_desk, on_a_phone):
+            adjust(page)
+            problems.extend(f"{what}: {one}" for one in [*axe(page), *page.evaluate(OVERFLOW)])
+
+    def look(what: str) -> None:
+        problems.extend(f"{what}: {one}" for one in problems_of(page))
 
     to_the_standard_edition(page)
     expect(page).to_have_url(THERE)
-    is_good("login over there")
+    look_over_there("login over there")
     page.get_by_label("用户名").fill("yk_admin")
     page.get_by_label("密码").fill("wrong")
     page.get_by_role("button", name="登录", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
-    is_good("a wrong password over there")
+    look_over_there("a wrong password over there")
     page.get_by_label("密码").fill(PASSWORD)
     page.get_by_role("button", name="登录", exact=True).click()
-    for path, heading in (
-        ("first/", "首次登录设置"),
-        ("first/register/", "快速注册"),
-        ("first/bind/", "绑定本地已有账户"),
-    ):
-        expect(page.get_by_role("main")).to_be_visible()
-        page.goto(f"/accounts/standard-edition/{path}")
+    expect(page.get_by_role("heading", name="首次登录设置", level=1)).to_be_visible()
+    look("首次登录设置")
+    for path, heading in (("bind/", "绑定本地已有账户"), ("register/", "快速注册")):
+        page.goto(f"/accounts/standard-edition/first/{path}")
         expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible()
-        is_good(heading)
-        if path != "first/":
-            page.locator("main form").get_by_role("button").last.click()
-            expect(page.get_by_role("alert").first).to_be_visible()
-            is_good(f"{heading} with errors")
+        look(heading)
+        page.locator("main form").get_by_role("button").last.click()
+        expect(page.get_by_role("alert").first).to_be_visible()
+        look(f"{heading} with errors")
+    page.goto("/accounts/standard-edition/first/")
+    register(page, "yingkou01")
+    look("快速注册成功")
     page.goto(f"{there(desk)}/logout")
-    is_good("logout over there")
+    look_over_there("logout over there")
+    assert problems == []
 
 
 def test_coming_back_empty_handed(desk: Desk, stack: Stack) -> None:
