@@ -62,6 +62,15 @@ def pretend_to_send(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime |
 
     The same limits are counted and the same errors raised. Raises TooManyCodesError.
     """
+    count_text(purpose=purpose, mobile=mobile, ip=ip, at=at)
+
+
+def count_text(*, purpose: SmsPurpose, mobile: str, ip: str, at: datetime | None = None) -> None:
+    """Count a text to `mobile` that carries no code against the limits of codes. `ip` is who has it sent: an address, or the name of an
+    enterprise. Call it in the transaction that queues the text.
+
+    Raises TooManyCodesError when number or sender has had enough.
+    """
     now = at or timezone.now()
     with transaction.atomic():
         hold("accounts.codes", (f"mobile:{mobile}", f"ip:{ip}"))
@@ -110,10 +119,10 @@ def _check_limits(purpose: SmsPurpose, mobile: str, ip: str, now: datetime) -> N
     last = to_number.filter(purpose=purpose).order_by("-created_at").values_list("created_at", flat=True).first()
     if last is not None and now - last < PAUSE:
         wait = int((PAUSE - (now - last)).total_seconds()) + 1
-        raise TooManyCodesError(_("验证码刚刚发送过，请 %(seconds)d 秒后再获取。"), params={"seconds": wait}, code="too_soon")
+        raise TooManyCodesError(_("短信刚刚发送过，请 %(seconds)d 秒后再试。"), params={"seconds": wait}, code="too_soon")
     counted = [other for other in SmsPurpose if (other in _OWNERS_PURPOSES) == (purpose in _OWNERS_PURPOSES)]
     if to_number.filter(purpose__in=counted, created_at__gt=now - timedelta(days=1)).count() >= PER_NUMBER_AND_DAY:
-        raise TooManyCodesError(_("该手机号今日获取验证码次数已达上限，请 24 小时后再试，或拨打服务热线。"), code="too_many_for_number")
+        raise TooManyCodesError(_("该手机号今日接收短信次数已达上限，请 24 小时后再试，或拨打服务热线。"), code="too_many_for_number")
     from_address = SmsCode.objects.filter(ip=ip[:64], created_at__gt=now - timedelta(hours=1))
     if ip and from_address.count() >= settings.SMS_CODES_PER_ADDRESS_AND_HOUR:
-        raise TooManyCodesError(_("当前网络获取验证码次数过多，请 1 小时后再试。"), code="too_many_for_address")
+        raise TooManyCodesError(_("发送短信次数过多，请 1 小时后再试。"), code="too_many_for_address")

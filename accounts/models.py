@@ -298,6 +298,8 @@ class SmsPurpose(models.TextChoices):
     FIRST_LOGIN = "first_login", _("账号验证")
     PASSWORD_RESET = "password_reset", _("找回密码")
     NEW_MOBILE = "new_mobile", _("更换手机号")
+    #: No code, but counted like one: an administrator's password for an operator goes to a number that he names.
+    ONE_TIME_PASSWORD = "one_time_password", _("一次性密码")
 
 
 class SmsCode(models.Model):

@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts import shown
-from accounts.models import Enterprise, Registration, ReviewStatus, User
+from accounts import codes, shown
+from accounts.models import Enterprise, Registration, ReviewStatus, SmsPurpose, User
 from accounts.rights import Role
 from accounts.services.profile import tell_old_number
 from accounts.services.users import thaw_account
@@ -45,7 +45,7 @@ def create_operator(*, actor: User, username: str, entry: OperatorEntry, applica
     """新增 an operator of the actor's enterprise: he gets a one-time password by SMS and proves his phone at the first login.
 
     Gives the operator. Raises ValidationError for a user name that is taken in whatever case, and for an application that the
-    enterprise has not opened.
+    enterprise has not opened; TooManyCodesError (one of them) when the number or the enterprise has had too many texts.
     """
     enterprise = _enterprise_of(actor)
     password = one_time_password()
@@ -68,6 +68,7 @@ def create_operator(*, actor: User, username: str, entry: OperatorEntry, applica
             if not set(applications) <= set(opened):
                 raise ValidationError({"applications": _("本企业未开通所选的应用，请刷新页面后重新选择。")})
             operator.save(force_insert=True)
+            _count_password(enterprise, operator.mobile)
             audit.record(
                 action="accounts.operator.create",
                 obj=operator,
@@ -157,8 +158,8 @@ def enable_operator(*, actor: User, user_id: int) -> User:
 def reset_password(*, actor: User, user_id: int) -> User:
     """重置密码: a new one-time password by SMS; the old one and all sessions end.
 
-    Raises User.DoesNotExist for who is no operator of the actor's enterprise, ActionRefused when there is no phone to send it to or
-    the account is disabled.
+    Raises User.DoesNotExist for who is no operator of the actor's enterprise, ActionRefused when there is no phone to send it to, when
+    the account is disabled, or when the number or the enterprise has had too many texts.
     """
     password = one_time_password()
     hashed = make_password(password)
@@ -168,6 +169,10 @@ def reset_password(*, actor: User, user_id: int) -> User:
             raise ActionRefused(_("该操作员没有登记手机号，无法接收新密码。请先在“修改”中填写手机号。"))
         if not operator.is_active:
             raise ActionRefused(_("该操作员已停用。请先启用，再重置密码。"))
+        try:
+            _count_password(_enterprise_of(actor), operator.mobile)
+        except codes.TooManyCodesError as refusal:
+            raise ActionRefused(" ".join(refusal.messages)) from None
         operator.password, operator.must_change_password = hashed, True
         operator.save(update_fields=["password", "must_change_password"])
         _record(actor, operator, "accounts.operator.reset_password", None, {"password": _("已修改")})
@@ -177,6 +182,11 @@ def reset_password(*, actor: User, user_id: int) -> User:
             % {"username": operator.username, "password": password},
         )
     return operator
+
+
+def _count_password(enterprise: Enterprise, mobile: str) -> None:
+    """An administrator names the number: without a limit anybody who registers could have texts sent to any phone."""
+    codes.count_text(purpose=SmsPurpose.ONE_TIME_PASSWORD, mobile=mobile, ip=f"enterprise:{enterprise.pk}")
 
 
 def _enterprise_of(actor: User) -> Enterprise:

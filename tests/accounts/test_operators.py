@@ -319,3 +319,21 @@ def test_the_form_offers_what_the_enterprise_has_opened(admin_client, enterprise
     enterprise.applications = [ApplicationKey.SMARTGATE]
     enterprise.save()
     assert tree_of(admin_client.get(NEW)).xpath("//input[@name='applications']/@value") == ["smartgate"]
+
+
+def test_an_administrator_cannot_have_texts_rain_on_a_phone(admin_client, operator, settings):
+    def refusal(**values: Any) -> str:
+        return admin_client.post(NEW, entered(**values)).content.decode()
+
+    User.objects.filter(pk=operator.pk).update(mobile=MOBILE)
+    reset = f"{LIST}{operator.pk}/reset-password/"
+    admin_client.post(reset)
+    assert "短信刚刚发送过" in admin_client.post(reset, follow=True).content.decode()
+    assert "短信刚刚发送过" in refusal()
+    # Other phones, until the enterprise has had its share.
+    settings.SMS_CODES_PER_ADDRESS_AND_HOUR = 3
+    for number in range(2):
+        admin_client.post(NEW, entered(username=f"newcomer{number}", mobile=f"1390411880{number}"))
+    assert "发送短信次数过多" in refusal(username="newcomer9", mobile="13904118809")
+    assert Delivery.objects.count() == 3
+    assert not User.objects.filter(username__in=["newperson1", "newcomer9"]).exists()

@@ -174,3 +174,9 @@ def test_visitors_go_on_reading_while_redis_is_away(operator, settings):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
     client.cookies["portal_session"] = "gone"
     assert client.get("/").status_code == 200
+
+
+def test_one_can_log_in_while_redis_is_away(operator, settings):
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    client = logged_in(operator)
+    assert client.get("/accounts/profile/").status_code == 200
