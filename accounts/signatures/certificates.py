@@ -73,13 +73,13 @@ class Certificate:
     subject: str
     issuer: str
     key: PublicKey
-    x509: x509.Certificate = field(repr=False, compare=False)
+    parsed: x509.Certificate = field(repr=False, compare=False)
     extensions: x509.Extensions = field(repr=False, compare=False)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the whole, hex."""
-        return self.x509.fingerprint(hashes.SHA256()).hex()
+        return self.parsed.fingerprint(hashes.SHA256()).hex()
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether its period includes `at`."""
@@ -119,7 +119,7 @@ def load(data: bytes | str) -> Certificate:
             subject=parsed.subject.rfc4514_string(),
             issuer=parsed.issuer.rfc4514_string(),
             key=_key(parsed),
-            x509=parsed,
+            parsed=parsed,
             extensions=extensions,
         )
     except _NOT_READABLE as error:

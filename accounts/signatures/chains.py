@@ -108,7 +108,7 @@ def _candidates(subject: Certificate, trust: TrustStore) -> Iterator[tuple[Certi
     key_id = subject.extension(x509.AuthorityKeyIdentifier)
     for issuers, is_anchor in ((trust.anchors, True), (trust.intermediates, False)):
         for issuer in issuers:
-            if issuer.x509.subject != subject.x509.issuer:
+            if issuer.parsed.subject != subject.parsed.issuer:
                 continue
             its_id = issuer.extension(x509.SubjectKeyIdentifier)
             # Authorities renew their keys under the same name.
@@ -139,7 +139,7 @@ def _is_understood(certificate: Certificate) -> bool:
 @lru_cache(maxsize=4096)
 def _signed(subject: bytes, issuer: bytes) -> bool:
     """Whether one certificate is signed by the other's key. Cards come back; their certificates need not be verified each time."""
-    parsed = certificates.load(subject).x509
+    parsed = certificates.load(subject).parsed
     return algorithms.is_signed_by(
         key=certificates.load(issuer).key,
         algorithm_oid=parsed.signature_algorithm_oid.dotted_string,

@@ -1,6 +1,7 @@
 """What a CRL (RFC 5280 §5) or an OCSP answer (RFC 6960) says of a certificate. No network, no database: bytes in, answer out."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -50,22 +51,22 @@ class RevocationList:
     """A CRL that could be read; nothing is said yet about who signed it."""
 
     der: bytes = field(repr=False)
-    x509: x509.CertificateRevocationList = field(repr=False, compare=False)
+    parsed: x509.CertificateRevocationList = field(repr=False, compare=False)
     this_update: datetime
     next_update: datetime | None
 
-    def is_of(self, issuer: Certificate) -> bool:
-        """Whether `issuer` signed it, may sign such lists, and it is a whole list of its certificates."""
+    def speaks_of(self, certificate: Certificate, issuer: Certificate) -> bool:
+        """Whether `issuer` signed it, may sign such lists, and it would name `certificate` if that were revoked."""
         usage = issuer.extension(x509.KeyUsage)
         return (
-            self.x509.issuer == issuer.x509.subject
+            self.parsed.issuer == issuer.parsed.subject
             and (usage is None or bool(usage.crl_sign))
-            and _is_whole(self.x509)
+            and _covers(self.parsed, certificate)
             and algorithms.is_signed_by(
                 key=issuer.key,
-                algorithm_oid=self.x509.signature_algorithm_oid.dotted_string,
-                data=self.x509.tbs_certlist_bytes,
-                signature=self.x509.signature,
+                algorithm_oid=self.parsed.signature_algorithm_oid.dotted_string,
+                data=self.parsed.tbs_certlist_bytes,
+                signature=self.parsed.signature,
             )
         )
 
@@ -79,7 +80,7 @@ def load_list(der: bytes) -> RevocationList:
     try:
         parsed = x509.load_pem_x509_crl(der) if der.startswith(b"-----") else x509.load_der_x509_crl(der)
         whole = parsed.public_bytes(serialization.Encoding.DER)
-        return RevocationList(der=whole, x509=parsed, this_update=parsed.last_update_utc, next_update=parsed.next_update_utc)
+        return RevocationList(der=whole, parsed=parsed, this_update=parsed.last_update_utc, next_update=parsed.next_update_utc)
     except _NOT_READABLE as error:
         raise RevocationUnknownError from error
 
@@ -91,10 +92,10 @@ def by_list(
 
     Raises RevokedError, RevocationListTooOldError, and RevocationUnknownError where the list is not the issuer's.
     """
-    if not crl.is_of(issuer):
-        raise RevocationUnknownError
     try:
-        entry = crl.x509.get_revoked_certificate_by_serial_number(certificate.x509.serial_number)
+        if not crl.speaks_of(certificate, issuer):
+            raise RevocationUnknownError
+        entry = crl.parsed.get_revoked_certificate_by_serial_number(certificate.parsed.serial_number)
         revoked_at = None if entry is None else entry.revocation_date_utc
     except _NOT_READABLE as error:
         raise RevocationUnknownError from error
@@ -118,7 +119,7 @@ def ask_ocsp(*, certificate: Certificate, issuer: Certificate) -> OcspQuestion:
     """The OCSP request for one certificate, with a nonce."""
     nonce = secrets.token_bytes(32)
     # SHA-1 names the issuer here and protects nothing; it is what every responder understands.
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, hashes.SHA1())  # noqa: S303
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate.parsed, issuer.parsed, hashes.SHA1())  # noqa: S303
     request = builder.add_extension(x509.OCSPNonce(nonce), critical=False).build()
     return OcspQuestion(request.public_bytes(serialization.Encoding.DER), nonce)
 
@@ -180,15 +181,15 @@ def _is_answered_by(response: ocsp.OCSPResponse, issuer: Certificate, now: datet
             continue
         uses = delegate.extension(x509.ExtendedKeyUsage)
         if (
-            delegate.x509.issuer == issuer.x509.subject
+            delegate.parsed.issuer == issuer.parsed.subject
             and uses is not None
             and x509.ExtendedKeyUsageOID.OCSP_SIGNING in uses
             and delegate.is_valid_at(now)
             and algorithms.is_signed_by(
                 key=issuer.key,
-                algorithm_oid=delegate.x509.signature_algorithm_oid.dotted_string,
-                data=delegate.x509.tbs_certificate_bytes,
-                signature=delegate.x509.signature,
+                algorithm_oid=delegate.parsed.signature_algorithm_oid.dotted_string,
+                data=delegate.parsed.tbs_certificate_bytes,
+                signature=delegate.parsed.signature,
             )
         ):
             signers.append(delegate)
@@ -203,14 +204,41 @@ def _is_answered_by(response: ocsp.OCSPResponse, issuer: Certificate, now: datet
     )
 
 
-def _is_whole(crl: x509.CertificateRevocationList) -> bool:
-    """Whether the list covers every certificate of its issuer: no delta, no part of them only, nothing critical that is not understood."""
+def list_addresses(certificate: Certificate) -> tuple[str, ...]:
+    """Where the certificate says that its CRL is."""
+    points = certificate.extension(x509.CRLDistributionPoints)
+    return tuple(address for point in points or () for address in _http(point.full_name))
+
+
+def ocsp_addresses(certificate: Certificate) -> tuple[str, ...]:
+    """Where the certificate says that OCSP is answered."""
+    access = certificate.extension(x509.AuthorityInformationAccess)
+    return tuple(
+        address
+        for entry in access or ()
+        if entry.access_method == x509.AuthorityInformationAccessOID.OCSP
+        for address in _http([entry.access_location])
+    )
+
+
+def _http(names: Iterable[x509.GeneralName] | None) -> list[str]:
+    return [
+        name.value
+        for name in names or ()
+        if isinstance(name, x509.UniformResourceIdentifier) and name.value.startswith(("http://", "https://"))
+    ]
+
+
+def _covers(crl: x509.CertificateRevocationList, certificate: Certificate) -> bool:
+    """Whether the list covers the certificate: no delta, not another part of the issuer's certificates, nothing critical not understood."""
     for extension in crl.extensions:
         value = extension.value
         if isinstance(value, x509.DeltaCRLIndicator):
             return False
         if isinstance(value, x509.IssuingDistributionPoint):
             if value.indirect_crl or value.only_contains_ca_certs or value.only_contains_attribute_certs or value.only_some_reasons:
+                return False
+            if value.relative_name or (value.full_name and not set(_http(value.full_name)) & set(list_addresses(certificate))):
                 return False
         elif extension.critical:
             return False

@@ -45,7 +45,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     run.add_argument("card", type=Path)
     run.add_argument("--vpcd-host", default=HOST)
     run.add_argument("--vpcd-port", type=int, default=35963)
-    run.add_argument("--control", type=Path, metavar="SOCKET", help="Unix socket that takes: remove, insert [CARDFILE], remove-at INS, status")
+    run.add_argument(
+        "--control", type=Path, metavar="SOCKET", help="Unix socket that takes: remove, insert [CARDFILE], remove-at INS, status"
+    )
     run.add_argument("--verbose", action="store_true", help="log each command's first four bytes and status")
 
     serve = commands.add_parser("serve", help="answer for CRL and OCSP")

@@ -1,10 +1,10 @@
 """The test authority in a directory: root, issuing authority, what it issued and revoked, its CRL and its OCSP answers.
 
-    root.pem, ca.pem              certificates
-    root.key, ca.key              PKCS#8, readable by their owner only
-    issued.json                   serial → card number, and when revoked
-    ca.crl                        the CRL, made anew by every revocation
-    README.txt                    says that it is a test
+root.pem, ca.pem              certificates
+root.key, ca.key              PKCS#8, readable by their owner only
+issued.json                   serial → card number, and when revoked
+ca.crl                        the CRL, made anew by every revocation
+README.txt                    says that it is a test
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class Authority:
 
     @classmethod
     def create(cls, home: Path, key_type: KeyType, *, url: str = DEFAULT_URL, now: datetime | None = None) -> Self:
-        """A new authority in `home`, with a CRL that revokes nothing. It begins to be valid 20 years back, so that expired cards can be made."""
+        """A new authority in `home`, with a CRL that revokes nothing. It is valid since 20 years: expired cards can be made."""
         now = now or datetime.now(UTC)
         begin = now - timedelta(days=365 * 20)
         root_key, key = Key.generate(key_type), Key.generate(key_type)
@@ -140,7 +140,7 @@ class Authority:
             {
                 "user_certificate": int(serial, 16),
                 "revocation_date": x509.Time(name="utc_time", value=core.UTCTime(datetime.fromisoformat(entry["revoked_at"]))),
-                "crl_entry_extensions": [_entry_extension("2.5.29.21", core.Enumerated(1))],
+                "crl_entry_extensions": [_entry_extension("2.5.29.21", crl.CRLReason("key_compromise"))],
             }
             for serial, entry in self._issued()["certificates"].items()
             if entry["revoked_at"]

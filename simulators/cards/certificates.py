@@ -122,9 +122,7 @@ def authority_extensions(*, path_length: int) -> list[x509.Extension]:
 
 def card_extensions(holder: Holder, uses: set[str], url: str) -> list[x509.Extension]:
     """What a card's certificate says beside its subject; CRL and OCSP are asked for under `url`."""
-    points = x509.CRLDistributionPoints(
-        [{"distribution_point": x509.DistributionPointName(name="full_name", value=[_uri(f"{url}/crl")])}]
-    )
+    points = x509.CRLDistributionPoints([{"distribution_point": x509.DistributionPointName(name="full_name", value=[_uri(f"{url}/crl")])}])
     access = x509.AuthorityInfoAccessSyntax(
         [
             {"access_method": "ocsp", "access_location": _uri(f"{url}/ocsp")},

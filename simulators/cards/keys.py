@@ -60,9 +60,7 @@ class Key:
         """DER, as OpenSSL reads and writes it, not encrypted."""
         if self.key_type != KeyType.SM2:
             return bytes(
-                self.private.private_bytes(
-                    serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
+                self.private.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             )
         point = b"\x04" + sm2.public_key_of(self.private)
         number = keys.IntegerOctetString(self.private)

@@ -15,7 +15,7 @@ def server(homes: dict[str, Path], *, host: str, port: int) -> ThreadingHTTPServ
     """A server for several authorities, each under the name that `homes` gives it: /NAME/crl, /NAME/ocsp, /NAME/ca."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the standard library's name
+        def do_GET(self) -> None:
             name, _slash, what = self.path.lstrip("/").partition("/")
             if name not in homes or what not in {"crl", "ca"}:
                 self.send_error(404)
@@ -24,7 +24,7 @@ def server(homes: dict[str, Path], *, host: str, port: int) -> ThreadingHTTPServ
             else:
                 self._answer(Authority.load(homes[name]).certificate.dump(), "application/pkix-cert")
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             name, _slash, what = self.path.lstrip("/").partition("/")
             length = int(self.headers.get("Content-Length") or 0)
             if name not in homes or what != "ocsp":
