@@ -1,9 +1,10 @@
-"""`python -m devserver system`: what only the operating system has, for the browser tests."""
+"""`python -m devserver system`: what only the operating system has, for the tests in a browser and at a card reader."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 
 def _has_chinese_font() -> bool:
@@ -17,6 +18,9 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "fonts-noto-cjk": _has_chinese_font,
     "poppler-utils": lambda: shutil.which("pdftotext") is not None,
+    "opensc": lambda: shutil.which("opensc-tool") is not None,
+    "pcscd": lambda: shutil.which("pcscd") is not None,
+    "vsmartcard-vpcd": lambda: Path("/etc/reader.conf.d/vpcd").exists(),
 }
 
 
@@ -32,7 +36,7 @@ def install() -> int:
         return 0
     line = f"apt-get install --yes --no-install-recommends {' '.join(wanted)}"
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        print(f"Installing {', '.join(wanted)} for the browser tests", flush=True)
+        print(f"Installing {', '.join(wanted)} for the tests", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (["apt-get", "update", "--quiet=2"], [*line.split(), "--quiet=2"]):
             subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)

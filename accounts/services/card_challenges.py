@@ -1,5 +1,6 @@
 """Challenges for cards (CARD-02): 32 random bytes, one use, two minutes, for one purpose and one browser."""
 
+import re
 import secrets
 from datetime import datetime, timedelta
 
@@ -30,8 +31,10 @@ def use(*, purpose: CardPurpose, value: str, bound_to: str, at: datetime | None 
     Raises ChallengeRefusedError, with the same text whatever is wrong with it.
     """
     now = at or timezone.now()
+    if not re.fullmatch("[0-9a-f]{64}", value):
+        raise ChallengeRefusedError
     used = CardChallenge.objects.filter(
-        value=value[:65], purpose=purpose, bound_to=_digest(bound_to), used_at=None, created_at__lte=now, expires_at__gt=now
+        value=value, purpose=purpose, bound_to=_digest(bound_to), used_at=None, created_at__lte=now, expires_at__gt=now
     ).update(used_at=now)
     if used != 1:
         raise ChallengeRefusedError

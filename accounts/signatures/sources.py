@@ -111,7 +111,11 @@ def _list_at(url: str, now: datetime) -> RevocationList | None:
         and now - fetched_at < timedelta(seconds=settings.CARD_CRL_REFRESH_SECONDS)
         and copy.is_current(now=now, grace=timedelta())
     )
-    return copy if is_fresh else _fetched_list(url) or copy
+    if is_fresh:
+        return copy
+    fetched = _fetched_list(url)
+    # Whoever sits between may play back an older list: it never hides what a newer one told.
+    return copy if fetched is None or (copy is not None and copy.this_update > fetched.this_update) else fetched
 
 
 def _fetched_list(url: str) -> RevocationList | None:
