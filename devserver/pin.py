@@ -13,7 +13,8 @@ OLDEST_PYTHON = "3.11"
 
 def run() -> int:
     """Write requirements.txt, requirements-dev.txt and package-lock.json anew; gives 0. No registry's address gets into them."""
-    options = ["--upgrade", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
+    # Markers stay: gmssl-pyx is only for processors that it has a wheel for.
+    options = ["--upgrade", "--no-strip-markers", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
     for name in ("requirements", "requirements-dev"):
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *options, "--python-version", OLDEST_PYTHON]
         # The second one must agree with the first.

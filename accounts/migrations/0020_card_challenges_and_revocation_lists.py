@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_login_attempt_proven"),
+        ("accounts", "0005_registration_submission"),
     ]
 
     operations = [
