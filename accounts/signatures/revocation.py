@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from cryptography import x509
@@ -54,6 +55,13 @@ class RevocationList:
     parsed: x509.CertificateRevocationList = field(repr=False, compare=False)
     this_update: datetime
     next_update: datetime | None
+    #: Whether an authority (by its certificate) signed this list: worked out once, a list serves thousands of questions.
+    _signers: dict[bytes, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def revoked(self) -> dict[int, datetime]:
+        """Serial number → since when; read once, where the library would go through the whole list for each question."""
+        return {entry.serial_number: entry.revocation_date_utc for entry in self.parsed}
 
     def speaks_of(self, certificate: Certificate, issuer: Certificate) -> bool:
         """Whether `issuer` signed it, may sign such lists, and it would name `certificate` if that were revoked."""
@@ -62,13 +70,18 @@ class RevocationList:
             self.parsed.issuer == issuer.parsed.subject
             and (usage is None or bool(usage.crl_sign))
             and _covers(self.parsed, certificate)
-            and algorithms.is_signed_by(
+            and self._is_signed_by(issuer)
+        )
+
+    def _is_signed_by(self, issuer: Certificate) -> bool:
+        if issuer.der not in self._signers:
+            self._signers[issuer.der] = algorithms.is_signed_by(
                 key=issuer.key,
                 algorithm_oid=self.parsed.signature_algorithm_oid.dotted_string,
                 data=self.parsed.tbs_certlist_bytes,
                 signature=self.parsed.signature,
             )
-        )
+        return self._signers[issuer.der]
 
     def is_current(self, *, now: datetime, grace: timedelta) -> bool:
         """Whether it may still be used: until its next update, and `grace` longer. One that names no next update is good for `grace`."""
@@ -95,8 +108,7 @@ def by_list(
     try:
         if not crl.speaks_of(certificate, issuer):
             raise RevocationUnknownError
-        entry = crl.parsed.get_revoked_certificate_by_serial_number(certificate.parsed.serial_number)
-        revoked_at = None if entry is None else entry.revocation_date_utc
+        revoked_at = crl.revoked.get(certificate.parsed.serial_number)
     except _NOT_READABLE as error:
         raise RevocationUnknownError from error
     # An old list that names the certificate is proof enough.

@@ -1,4 +1,4 @@
-"""SM2 verification (GB/T 32918.2): gmssl-pyx where the machine has it, else gmalg in Python (docs/adr/0070).
+"""SM2 verification (GB/T 32918.2): gmssl-pyx where the machine has it, else gmalg in Python (docs/adr/0080).
 
 Nothing here is secret, so time may depend on what is verified. Numbers and points are checked before a library sees them.
 """
