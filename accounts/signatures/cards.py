@@ -1,5 +1,6 @@
 """A card's signature, examined whole: the one door for card login, binding and declarations."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from accounts.signatures.algorithms import Algorithm
 from accounts.signatures.certificates import Certificate
 from accounts.signatures.refusals import MalformedCertificateError
 from accounts.signatures.revocation import Answer
+
+CARD_NO = re.compile("[0-9A-Z]{13}")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ def verify(*, certificate: bytes | str, data: bytes, signature: bytes, at: datet
 
 
 def load_card(certificate: bytes | str) -> Certificate:
-    """A card's signing certificate. Raises MalformedCertificateError, also where it names no card, holder or enterprise;
+    """A card's signing certificate. Raises MalformedCertificateError, also where it names no holder, enterprise, or card of 13 characters;
     UnsupportedKeyError; WrongKeyUsageError."""
     card = certificates.load(certificate)
     chains.check_signing_use(card)
-    if not (card.card_no and card.holder_name and card.enterprise_name):
+    if not (CARD_NO.fullmatch(card.card_no) and card.holder_name and card.enterprise_name):
         raise MalformedCertificateError
     return card

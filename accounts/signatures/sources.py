@@ -29,6 +29,7 @@ LARGEST_LIST = 64 * 1024 * 1024
 LARGEST_ANSWER = 256 * 1024
 #: An address that failed is left alone for so long: who logs in meanwhile does not wait for it again.
 PAUSE_SECONDS = 30
+FORGOTTEN_AFTER = timedelta(days=30)
 
 
 def ask(*, certificate: Certificate, issuer: Certificate, at: datetime) -> Answer | None:
@@ -54,8 +55,13 @@ def ask(*, certificate: Certificate, issuer: Certificate, at: datetime) -> Answe
 
 
 def refresh_lists() -> int:
-    """Fetch anew every CRL in the database that is due soon; gives how many came. For the worker; runs twice without harm."""
-    due = timezone.now() - timedelta(seconds=settings.CARD_CRL_REFRESH_SECONDS / 2)
+    """Fetch anew every CRL in the database that is due soon; gives how many came. For the worker; runs twice without harm.
+
+    An address that has given nothing for long is forgotten; a card that names it brings it back.
+    """
+    now = timezone.now()
+    RevocationListCopy.objects.filter(fetched_at__lt=now - FORGOTTEN_AFTER).delete()
+    due = now - timedelta(seconds=settings.CARD_CRL_REFRESH_SECONDS / 2)
     urls = list(RevocationListCopy.objects.filter(fetched_at__lt=due).values_list("url", flat=True))
     return sum(_fetched_list(url) is not None for url in urls)
 

@@ -128,6 +128,13 @@ class TestLists:
             verify(card)
         assert asked == ["GET crl"] * 2
 
+    def test_an_address_that_gives_nothing_any_more_is_forgotten(self, served: Authorities, asked: list[str]) -> None:
+        verify(served.card())
+        RevocationListCopy.objects.update(fetched_at=datetime.now(UTC) - timedelta(days=31))
+        refresh_revocation_lists()
+        assert not RevocationListCopy.objects.exists()
+        assert asked == ["GET crl"]
+
     def test_an_authority_that_is_away(self, served: Authorities, trusted: PortalSettings, asked: list[str], tmp_path: Path) -> None:
         """The copy serves as long as it may; then nobody gets in; the address is not asked again and again."""
         card = served.card()

@@ -20,7 +20,7 @@ from pytest_django import Settings as PortalSettings
 
 from accounts.signatures import algorithms, cards, certificates, chains, revocation, sm2
 from accounts.signatures.algorithms import Algorithm
-from accounts.signatures.certificates import Certificate, KeyKind, PublicKey
+from accounts.signatures.certificates import KeyKind, PublicKey
 from accounts.signatures.refusals import (
     AuthorityNotValidError,
     ExpiredError,
@@ -39,7 +39,7 @@ from simulators.cards import certificates as issuing
 from simulators.cards.authority import Authority
 from simulators.cards.certificates import Holder
 from simulators.cards.keys import Key, KeyType
-from tests.cards import DISTINGUISHING_ID, HOLDER, Authorities, Card, openssl, openssl_accepts, public_key_pem
+from tests.cards import DISTINGUISHING_ID, HOLDER, Authorities, Card, openssl, openssl_accepts
 
 TEXT = "申报 I2026000001 由 大连测试国际货运代理有限公司".encode()
 KINDS = tuple(KeyType)
@@ -62,6 +62,15 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
 def issued(authorities: Authorities) -> dict[KeyType, Card]:
     """A good card of each kind."""
     return {kind: authorities.card(kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def answered(issued: dict[KeyType, Card]) -> tuple[revocation.OcspQuestion, bytes]:
+    """A question and its good answer."""
+    card = issued[KeyType.SM2]
+    issuer = certificates.load(card.authority.certificate.dump())
+    question = revocation.ask_ocsp(certificate=certificates.load(card.certificate), issuer=issuer)
+    return question, card.authority.answer_ocsp(question.der)
 
 
 @pytest.fixture
@@ -462,8 +471,17 @@ class TestCards:
             verify(authorities.card(kind, envelope=True))
 
     def test_a_certificate_without_a_card_number(self, authorities: Authorities, trusted: PortalSettings) -> None:
+        for card_no in ("", "21", "21000000000011", "2100 00000001", "二100000000001"):
+            holder = Holder(HOLDER.name, HOLDER.id_no, HOLDER.enterprise_name, HOLDER.organisation_code, card_no)
+            with pytest.raises(MalformedCertificateError):
+                verify(by_hand(authorities.of(KeyType.SM2), holder=holder))
         with pytest.raises(MalformedCertificateError):
             verify(by_hand(authorities.of(KeyType.SM2), extensions=[]))
+
+    def test_the_enterprise_may_stand_in_the_subject_only(self, authorities: Authorities, trusted: PortalSettings) -> None:
+        extra = [issuing.extension(f"{issuing.PRIVATE}.5.9", core.UTF8String("03-2100000000001"))]
+        card = verify(by_hand(authorities.of(KeyType.SM2), extensions=extra)).certificate
+        assert (card.enterprise_name, card.organisation_code) == (HOLDER.enterprise_name, "")
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_the_certificate_of_another_key(
@@ -597,14 +615,6 @@ class TestLists:
         assert b"card.pem: good" in done.stdout, done.stderr
         assert b"Response verify OK" in done.stderr
 
-    @pytest.fixture(scope="class")
-    def answered(self, issued: dict[KeyType, Card]) -> tuple[revocation.OcspQuestion, bytes]:
-        """A question and its good answer."""
-        card = issued[KeyType.SM2]
-        issuer = certificates.load(card.authority.certificate.dump())
-        question = revocation.ask_ocsp(certificate=certificates.load(card.certificate), issuer=issuer)
-        return question, card.authority.answer_ocsp(question.der)
-
     @settings(max_examples=150, deadline=None)
     @given(change=CHANGES)
     def test_no_mutation_of_an_ocsp_answer_is_believed_or_breaks(
@@ -678,6 +688,3 @@ def test_every_refusal_has_a_reason_of_its_own() -> None:
 
     reasons = [kind.reason for kind in below(SignatureRefusedError)]
     assert len(reasons) == len(set(reasons)) >= 12
-    assert isinstance(certificates.load, object)
-    assert Certificate.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert public_key_pem(b"") == b""
