@@ -140,6 +140,11 @@ class TestSm2:
                 assert not judge(point, digest, r, s ^ 2)
                 assert not judge(point, sm2.sm3(digest), r, s)
 
+    def test_without_gmssl_pyx(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sm2, "sm2_verify_sm3_digest", None)
+        assert sm2.verify(PUBLIC, b"message digest", R, S)
+        assert not sm2.verify(PUBLIC, b"message digest", S, R)
+
     def test_points_off_the_curve(self) -> None:
         assert sm2.is_on_curve(PUBLIC)
         assert not any(
