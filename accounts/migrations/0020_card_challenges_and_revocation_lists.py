@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_registration_submission"),
+        ("accounts", "0006_sms_one_time_password"),
     ]
 
     operations = [
