@@ -33,7 +33,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
         "--backend",
         choices=("pcsc", "software"),
         default="pcsc",
-        help="card in a reader, or a demonstration card in a file (default: pcsc)",
+        help="cards in readers, or a demonstration card in a file (default: pcsc)",
     )
     parser.add_argument("--card", type=Path, metavar="FILE", help="the software card's file; it may come and go")
     parser.add_argument("--reader", default="", metavar="NAME", help="part of the reader's name, when there are several (default: any)")
@@ -42,7 +42,7 @@ def arguments(line: list[str] | None = None) -> argparse.Namespace:
         "--origin",
         action="append",
         metavar="ORIGIN",
-        help=f"origin of pages that may use the card, as in https://sw.example.cn; may be given several times (default: {' '.join(DEFAULT)})",
+        help=f"origin whose pages may use the card, as in https://sw.example.cn; repeat for more (default: {' '.join(DEFAULT)})",
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="write the log there too, at most 4 MB of it")
     parser.add_argument("--version", action="version", version=VERSION)
@@ -114,7 +114,7 @@ def main() -> int:
     try:
         asyncio.run(_serve(options, _backend(options)))
     except OSError as error:
-        log.error("cannot listen on port %s of %s: %s", options.port, HOST, error)  # noqa: TRY400
+        log.error("cannot listen on port %s of %s: %s", options.port, HOST, error)
         return 1
     except KeyboardInterrupt:
         return 0

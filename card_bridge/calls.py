@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from card_bridge.errors import BadArguments, BridgeError
+from card_bridge.errors import BadArgumentsError, BridgeError
 
 #: How the beginning of a call looks that the official page library writes.
-_BEGINNING = re.compile(r'\{"_method":"(?P<method>[A-Za-z_-]{1,100})","_id":(?P<id>[0-9]{1,15}|"[^"\\]{0,100}")[,}]')
+_BEGINNING = re.compile(r'\{"_method": ?"(?P<method>[0-9A-Za-z_-]{1,100})", ?"_id": ?(?P<id>[0-9]{1,15}|"[^"\\\x00-\x1f]{0,100}")[,}]')
 
 CallId = int | float | str | None
 
@@ -24,34 +24,34 @@ class Call:
     in_blocks: bool = False
 
 
-class MalformedCall(Exception):
+class MalformedCallError(Exception):
     """A text that is no call. `call`: as much of it as could be read, so that the answer reaches whoever waits for it."""
 
-    def __init__(self, call: Call, error: BadArguments) -> None:
+    def __init__(self, call: Call, error: BadArgumentsError) -> None:
         super().__init__(error.text)
         self.call = call
         self.error = error
 
 
 def parse(text: str) -> Call:
-    """The call in a text. Raises MalformedCall."""
+    """The call in a text. Raises MalformedCallError."""
     nobody = Call("")
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise MalformedCall(nobody, BadArguments("请求不是有效的 JSON。")) from None
+        raise MalformedCallError(nobody, BadArgumentsError("请求不是有效的 JSON。")) from None
     if not isinstance(value, dict):
-        raise MalformedCall(nobody, BadArguments("请求应为 JSON 对象。"))
+        raise MalformedCallError(nobody, BadArgumentsError("请求应为 JSON 对象。"))
     call_id, method = value.get("_id"), value.get("_method")
     if not _usable_id(call_id):
-        raise MalformedCall(Call(method if isinstance(method, str) else ""), BadArguments("_id 应为数字或字符串。"))
+        raise MalformedCallError(Call(method if isinstance(method, str) else ""), BadArgumentsError("_id 应为数字或字符串。"))
     if not isinstance(method, str) or not method:
-        raise MalformedCall(Call("", call_id), BadArguments("请求中没有 _method。"))
+        raise MalformedCallError(Call("", call_id), BadArgumentsError("请求中没有 _method。"))
     args = value.get("args", value.get("_args", {}))
     if args is None:
         args = {}
     if not isinstance(args, dict):
-        raise MalformedCall(Call(method, call_id), BadArguments("args 应为 JSON 对象。"))
+        raise MalformedCallError(Call(method, call_id), BadArgumentsError("args 应为 JSON 对象。"))
     return Call(method, call_id, args, in_blocks=value.get("_blocks") is True)
 
 

@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from card_bridge import tlv
 from card_bridge.crypto import PublicKey, public_key
-from card_bridge.errors import BadArguments
+from card_bridge.errors import BadArgumentsError
 
 _PRIVATE = "1.3.6.1.4.1.5315.100."
 _ENTERPRISE, _MODE, _ID_NUMBER, _CARD, _ORGANISATION = (_PRIVATE + end for end in ("5.1", "5.3", "5.8", "5.9", "5.11"))
@@ -66,14 +66,14 @@ def load(der: bytes) -> Certificate:
 
 
 def load_from_page(text: object) -> Certificate:
-    """A certificate as a page hands it over: base64 DER, with or without the PEM lines. Raises BadArguments."""
+    """A certificate as a page hands it over: base64 DER, with or without the PEM lines. Raises BadArgumentsError."""
     if not isinstance(text, str):
-        raise BadArguments("证书应为 base64 文本。")
+        raise BadArgumentsError("证书应为 base64 文本。")
     lines = [line.strip() for line in text.strip().splitlines() if not line.startswith("-----")]
     try:
         return load(base64.b64decode("".join(lines), validate=True))
     except (ValueError, binascii.Error) as error:
-        raise BadArguments("证书无法识别：应为 X.509 证书的 base64 文本（SM2、RSA-2048 或 P-256）。") from error
+        raise BadArgumentsError("证书无法识别：应为 X.509 证书的 base64 文本（SM2、RSA-2048 或 P-256）。") from error
 
 
 def _private_values(parsed: x509.Certificate) -> dict[str, str]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from card_bridge import sm2, tlv
-from card_bridge.errors import BadArguments, CardFailed
+from card_bridge.errors import BadArgumentsError, CardFailedError
 
 _EC_PUBLIC_KEY = bytes.fromhex("2a8648ce3d0201")
 _SM2_CURVE = bytes.fromhex("2a811ccf5501822d")  # 1.2.156.10197.1.301
@@ -46,23 +46,23 @@ class PublicKey:
         return sm2.digest(self.point, data) if self.kind is KeyKind.SM2 else sha256(data).digest()
 
     def check_digest(self, digest: bytes) -> None:
-        """Raises BadArguments when a key of this kind cannot sign a digest of this length."""
+        """Raises BadArgumentsError when a key of this kind cannot sign a digest of this length."""
         lengths = sorted(_DIGEST_INFO) if self.kind is KeyKind.RSA2048 else [32]
         if len(digest) not in lengths:
-            raise BadArguments(f"摘要长度为 {len(digest)} 字节，此卡只能签 {'、'.join(map(str, lengths))} 字节的摘要。")
+            raise BadArgumentsError(f"摘要长度为 {len(digest)} 字节，此卡只能签 {'、'.join(map(str, lengths))} 字节的摘要。")
 
     def for_page(self, signature: bytes) -> bytes:
         """A card's signature as pages get it: r‖s (64 bytes) from an SM2 card, as it is (PKCS#1, DER) from the others.
 
-        Raises CardFailed when it is no signature at all.
+        Raises CardFailedError when it is no signature at all.
         """
         if self.kind is KeyKind.RSA2048:
             if len(signature) != 256:
-                raise CardFailed("卡返回的签名长度不对，请重新插卡后再试。")
+                raise CardFailedError("卡返回的签名长度不对，请重新插卡后再试。")
             return signature
         r, s = self._two_numbers(signature)
         if max(r, s).bit_length() > _COORDINATE * 8:
-            raise CardFailed("卡返回的签名无法识别，请重新插卡后再试。")
+            raise CardFailedError("卡返回的签名无法识别，请重新插卡后再试。")
         if self.kind is KeyKind.SM2:
             return r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
         return signature
@@ -71,7 +71,7 @@ class PublicKey:
         try:
             return split_der(der)
         except tlv.TlvError as error:
-            raise CardFailed("卡返回的签名无法识别，请重新插卡后再试。") from error
+            raise CardFailedError("卡返回的签名无法识别，请重新插卡后再试。") from error
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
         """Whether the signature over the data is this key's; an elliptic one may come as r‖s or as DER."""

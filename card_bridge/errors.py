@@ -20,43 +20,43 @@ class BridgeError(Exception):
         return [self.text, f"Err:{self.code}"]
 
 
-class BadArguments(BridgeError):
+class BadArgumentsError(BridgeError):
     """The call itself is wrong: no JSON, an argument is missing or has the wrong form."""
 
     code = "Base50000"
 
 
-class ServiceNotReached(BridgeError):
+class ServiceNotReachedError(BridgeError):
     """The operating system's smart card service does not answer."""
 
     code = "Base60408"
 
 
-class NoReader(BridgeError):
+class NoReaderError(BridgeError):
     """No card reader is connected, or the chosen one is not."""
 
     code = "Custom50200"
 
 
-class NoCard(BridgeError):
+class NoCardError(BridgeError):
     """No card, or none with a certificate that names a card number."""
 
     code = "Custom51590"
 
 
-class CardLost(BridgeError):
+class CardLostError(BridgeError):
     """The reader could not reset the card, or the card went away in the middle."""
 
     code = "Custom50070"
 
 
-class CardFailed(BridgeError):
+class CardFailedError(BridgeError):
     """The card answered with something that cannot be used."""
 
     code = "Bridge50001"
 
 
-class WrongPin(BridgeError):
+class WrongPinError(BridgeError):
     """The PIN was wrong and another try is left."""
 
     code = "Bridge40101"
@@ -66,7 +66,7 @@ class WrongPin(BridgeError):
         self.tries_left = tries_left
 
 
-class CardBlocked(BridgeError):
+class CardBlockedError(BridgeError):
     """No try is left: the card takes no PIN any more."""
 
     code = "Bridge40102"
@@ -75,7 +75,7 @@ class CardBlocked(BridgeError):
         super().__init__("卡密码错误次数过多，卡已锁定（剩余 0 次），请到制卡单位解锁。")
 
 
-class OriginNotAllowed(BridgeError):
+class OriginNotAllowedError(BridgeError):
     """The page is not one that may use the card."""
 
     code = "Bridge40301"
@@ -84,7 +84,7 @@ class OriginNotAllowed(BridgeError):
         super().__init__("此网页的地址不在读卡程序的允许列表中，没有读卡。请在启动读卡程序时用 --origin 加入该网站的地址。")
 
 
-class SignatureMismatch(BridgeError):
+class SignatureMismatchError(BridgeError):
     """The signature is not one of this certificate over these data."""
 
     code = "Bridge42201"
@@ -93,7 +93,7 @@ class SignatureMismatch(BridgeError):
         super().__init__("签名与原文或证书不符。")
 
 
-class TooMuch(BridgeError):
+class TooMuchError(BridgeError):
     """More data than the program takes, or more at once than it can hold."""
 
     code = "Bridge41301"

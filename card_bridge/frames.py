@@ -10,7 +10,7 @@ from time import monotonic
 from uuid import uuid4
 
 from card_bridge.checksum import Checksum, checksum, units
-from card_bridge.errors import BadArguments, BridgeError, TooMuch
+from card_bridge.errors import BadArgumentsError, BridgeError, TooMuchError
 
 MARK = "BLOCKTXT"
 HEADER_LENGTH = 128
@@ -28,6 +28,8 @@ MOST_TEXTS = 4
 TRIES_PER_BLOCK = 3
 #: A text of which nothing has come for so many seconds makes room for another.
 PATIENCE = 60.0
+#: As much of a text as tells which call it is.
+_BEGINNING = 512
 
 _HEADER = re.compile(
     r"BLOCKTXT(?P<whole>[0-9A-Fa-f]{4})(?P<block>[0-9A-Fa-f]{4})(?P<total>[0-9]{16})(?P<length>[0-9]{8})(?P<count>[0-9]{4})"
@@ -72,10 +74,10 @@ class Header:
 
 
 def read_header(frame: str) -> Header:
-    """The header of a frame that begins with MARK. Raises BadArguments when it is cut off or not of that form."""
+    """The header of a frame that begins with MARK. Raises BadArgumentsError when it is cut off or not of that form."""
     match = _HEADER.match(frame)
     if match is None:
-        raise BadArguments("分块数据的 128 位报头不完整或格式不对。")
+        raise BadArgumentsError("分块数据的 128 位报头不完整或格式不对。")
     return Header(
         whole=match["whole"].upper(),
         block=match["block"].upper(),
@@ -102,6 +104,8 @@ class _Incoming:
     sum: Checksum = field(default_factory=Checksum)
     wrong: int = 0
     touched: float = 0.0
+    #: How the text begins, as soon as that is known: it tells which call is waiting.
+    beginning: str = ""
 
     def fits(self, header: Header, block: str) -> bool:
         """Whether this is the block that was asked for, whole and of this text."""
@@ -139,7 +143,7 @@ class Incoming:
         self._texts: dict[str, _Incoming] = {}
 
     def take(self, frame: str) -> Taken:
-        """A frame that begins with MARK has come. Raises BadArguments when it has no header."""
+        """A frame that begins with MARK has come. Raises BadArgumentsError when it has no header."""
         header = read_header(frame)
         block = frame[HEADER_LENGTH:]
         text = self._texts.get(header.group)
@@ -148,13 +152,14 @@ class Incoming:
             if error is not None:
                 return self._refused(header.group, error, block if header.index == 0 else "")
             if header.index != 0:
-                return Taken([next_block(header.group, 0, error=BadArguments("分块顺序不对，请从第一块开始。"))])
+                return Taken([next_block(header.group, 0, error=BadArgumentsError("分块顺序不对，请从第一块开始。"))])
             text = self._texts[header.group] = _Incoming(header)
         text.touched = monotonic()
         if not text.fits(header, block):
             return self._again(text, len(text.blocks))
+        text.beginning = text.beginning or block[:_BEGINNING]
         if not self._budget.take(header.length):
-            return self._refused(header.group, TooMuch("读卡程序同时接收的数据过多，请稍后再试。"), (text.blocks or [block])[0])
+            return self._refused(header.group, TooMuchError("读卡程序同时接收的数据过多，请稍后再试。"), text.beginning)
         text.held += header.length
         text.blocks.append(block)
         text.sum.add(block)
@@ -170,22 +175,22 @@ class Incoming:
     def _refusal(self, header: Header) -> BridgeError | None:
         """Why a new text with this header is not begun, or None."""
         if header.total > MOST_UNITS:
-            return TooMuch(f"数据过长：共 {header.total} 个字符，最多 {MOST_UNITS} 个。")
+            return TooMuchError(f"数据过长：共 {header.total} 个字符，最多 {MOST_UNITS} 个。")
         if not (1 <= header.count <= header.total):
-            return BadArguments("分块报头中的长度与块数不对。")
+            return BadArgumentsError("分块报头中的长度与块数不对。")
         now = monotonic()
         for group in [group for group, text in self._texts.items() if now - text.touched > PATIENCE]:
             self._forget(group)
         if len(self._texts) >= MOST_TEXTS:
-            return TooMuch(f"同时传输的分块数据过多，最多 {MOST_TEXTS} 组，请稍后再试。")
+            return TooMuchError(f"同时传输的分块数据过多，最多 {MOST_TEXTS} 组，请稍后再试。")
         return None
 
     def _again(self, text: _Incoming, index: int) -> Taken:
         text.wrong += 1
         if text.too_often_wrong:
-            error = BadArguments("分块数据多次校验失败，已放弃接收。")
-            return self._refused(text.header.group, error, text.blocks[0] if text.blocks else "")
-        return Taken([next_block(text.header.group, index, error=BadArguments("数据块不完整、校验码不符或顺序不对，请重新发送。"))])
+            error = BadArgumentsError("分块数据多次校验失败，已放弃接收。")
+            return self._refused(text.header.group, error, text.beginning)
+        return Taken([next_block(text.header.group, index, error=BadArgumentsError("数据块不完整、校验码不符或顺序不对，请重新发送。"))])
 
     def _refused(self, group: str, error: BridgeError, beginning: str) -> Taken:
         self._forget(group)
@@ -218,9 +223,9 @@ class Outgoing:
         self._texts: dict[str, _Outgoing] = {}
 
     def begin(self, text: str) -> str:
-        """Keep an ASCII text for the page to fetch; gives the frame with its first block. Raises TooMuch when there is no room."""
+        """Keep an ASCII text for the page to fetch; gives the frame with its first block. Raises TooMuchError when there is no room."""
         if len(text) > MOST_UNITS or len(self._texts) >= MOST_TEXTS or not self._budget.take(len(text)):
-            raise TooMuch("回答的数据过多，请先取完前面的数据再试。")
+            raise TooMuchError("回答的数据过多，请先取完前面的数据再试。")
         group = str(uuid4())
         blocks = [text[at : at + BLOCK_UNITS] for at in range(0, len(text), BLOCK_UNITS)]
         self._texts[group] = _Outgoing(blocks, checksum(text), len(text))

@@ -11,7 +11,7 @@ from card_bridge import VERSION, certificate
 from card_bridge.backends import Backend, Card
 from card_bridge.calls import Call
 from card_bridge.certificate import Certificate
-from card_bridge.errors import BadArguments, CardFailed, NoCard, SignatureMismatch
+from card_bridge.errors import BadArgumentsError, CardFailedError, NoCardError, SignatureMismatchError
 
 PREFIXES = ("cus-sec_", "security_")
 _PIN = re.compile(r"[0-9]{6,8}", re.ASCII)
@@ -44,7 +44,7 @@ def is_instant(method: Method) -> bool:
 def _text(args: Args, name: str) -> str:
     value = args.get(name)
     if not isinstance(value, str) or not value:
-        raise BadArguments(f"args 中必须有非空的文本参数 {name}。")
+        raise BadArgumentsError(f"args 中必须有非空的文本参数 {name}。")
     return value
 
 
@@ -52,16 +52,16 @@ def _utf8(args: Args, name: str) -> bytes:
     try:
         return _text(args, name).encode("utf-8")
     except UnicodeEncodeError:
-        raise BadArguments(f"参数 {name} 不是有效的文本（含有不成对的代理字符）。") from None
+        raise BadArgumentsError(f"参数 {name} 不是有效的文本（含有不成对的代理字符）。") from None
 
 
 def _pin(args: Args, name: str) -> str:
     """The PIN of an argument; one that no card can have costs no try."""
     value = args.get(name)
     if value is None or value == "":
-        raise BadArguments(f"请给出卡密码（参数 {name}）：读卡程序不保存密码，每次都要输入。")
+        raise BadArgumentsError(f"请给出卡密码（参数 {name}）：读卡程序不保存密码，每次都要输入。")
     if not isinstance(value, str) or not _PIN.fullmatch(value):
-        raise BadArguments("卡密码应为 6 到 8 位数字。没有送到卡上，不减少可试次数。")
+        raise BadArgumentsError("卡密码应为 6 到 8 位数字。没有送到卡上，不减少可试次数。")
     return value
 
 
@@ -69,7 +69,7 @@ def _base64(args: Args, name: str) -> bytes:
     try:
         return base64.b64decode("".join(_text(args, name).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise BadArguments(f"参数 {name} 应为 base64 文本。") from None
+        raise BadArgumentsError(f"参数 {name} 应为 base64 文本。") from None
 
 
 def _digest(args: Args, name: str) -> bytes:
@@ -84,7 +84,7 @@ def _load(der: bytes) -> Certificate:
     try:
         return certificate.load(der)
     except ValueError as error:
-        raise CardFailed("卡中的证书无法识别（支持 SM2、RSA-2048、P-256）。") from error
+        raise CardFailedError("卡中的证书无法识别（支持 SM2、RSA-2048、P-256）。") from error
 
 
 def _signing(card: Card) -> Certificate:
@@ -101,7 +101,7 @@ def _field(value: Callable[[Certificate], Any]) -> Method:
 
 def _card_number(found: Certificate) -> str:
     if not found.card_number:
-        raise NoCard("卡中的证书没有介质号码，不是电子口岸卡，请换卡。")
+        raise NoCardError("卡中的证书没有介质号码，不是电子口岸卡，请换卡。")
     return found.card_number
 
 
@@ -203,7 +203,7 @@ def _verify_signature(backend: Backend, args: Args) -> list[Any]:
         with backend.card() as card:
             found = _signing(card)
     if not found.key.verifies(data, signature):
-        raise SignatureMismatch
+        raise SignatureMismatchError
     return []
 
 

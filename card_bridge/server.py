@@ -12,8 +12,8 @@ from websockets.http11 import Request, Response
 
 from card_bridge import calls, frames, methods
 from card_bridge.backends import Backend
-from card_bridge.calls import Call, MalformedCall
-from card_bridge.errors import BadArguments, BridgeError, OriginNotAllowed
+from card_bridge.calls import Call, MalformedCallError
+from card_bridge.errors import BadArgumentsError, BridgeError, OriginNotAllowedError
 from card_bridge.origins import Origins
 from card_bridge.worker import CardWorker, PageGoneError
 
@@ -97,7 +97,7 @@ class Stranger:
 
     def greeting(self) -> str:
         """The first message."""
-        return calls.refusal(_OPEN, OriginNotAllowed())
+        return calls.refusal(_OPEN, OriginNotAllowedError())
 
     async def take(self, message: str | bytes) -> AsyncIterator[str]:
         """The answers to a message."""
@@ -110,13 +110,13 @@ class Stranger:
     def _answer(self, message: str | bytes) -> str:
         try:
             if isinstance(message, str) and message.startswith(frames.MARK):
-                return frames.next_block(frames.read_header(message).group, 0, finish=True, error=OriginNotAllowed())
+                return frames.next_block(frames.read_header(message).group, 0, finish=True, error=OriginNotAllowedError())
             call = calls.parse(message) if isinstance(message, str) else Call("")
-        except MalformedCall as malformed:
+        except MalformedCallError as malformed:
             call = malformed.call
-        except BadArguments:
+        except BadArgumentsError:
             call = Call("")
-        return calls.refusal(call, OriginNotAllowed())
+        return calls.refusal(call, OriginNotAllowedError())
 
     def close(self) -> None:
         """It is gone."""
@@ -139,42 +139,44 @@ class Page:
     async def take(self, message: str | bytes) -> AsyncIterator[str]:
         """The answers to a message, in their order."""
         if isinstance(message, bytes):
-            yield self._refused(Call(""), BadArguments("请求应为文本帧，不支持二进制帧。"))
+            yield self._refused(Call(""), BadArgumentsError("请求应为文本帧，不支持二进制帧。"))
         elif message.startswith(frames.MARK):
             async for reply in self._take_block(message):
                 yield reply
         else:
-            reply = await self._take_text(message)
-            if reply is not None:
+            async for reply in self._take_text(message):
                 yield reply
 
     async def _take_block(self, frame: str) -> AsyncIterator[str]:
         try:
             taken = self._incoming.take(frame)
-        except BadArguments as error:
+        except BadArgumentsError as error:
             yield self._refused(Call(""), error)
             return
         for reply in taken.replies:
             yield reply
-        if taken.error is not None:
-            waiting = calls.beginning(taken.beginning)
-            if waiting is not None:
-                yield self._refused(waiting, taken.error)
-        elif taken.text is not None:
-            reply = await self._take_text(taken.text)
-            if reply is not None:
+        if taken.text is not None:
+            async for reply in self._take_text(taken.text):
                 yield reply
+        waiting = calls.beginning(taken.beginning)
+        if taken.error is not None and waiting is not None:
+            yield self._refused(waiting, taken.error)
 
-    async def _take_text(self, text: str) -> str | None:
+    async def _take_text(self, text: str) -> AsyncIterator[str]:
         try:
             call = calls.parse(text)
-        except MalformedCall as malformed:
-            return self._refused(malformed.call, malformed.error)
+        except MalformedCallError as malformed:
+            yield self._refused(malformed.call, malformed.error)
+            return
         if call.method == "_nextBlock":
-            return self._outgoing.take(call.args)
+            block = self._outgoing.take(call.args)
+            if block is not None:
+                yield block
+            return
         answer = await self._answer(call)
-        if not call.in_blocks or len(answer) <= frames.BLOCK_UNITS:
-            return answer
+        yield self._in_blocks(call, answer) if call.in_blocks and len(answer) > frames.BLOCK_UNITS else answer
+
+    def _in_blocks(self, call: Call, answer: str) -> str:
         try:
             return self._outgoing.begin(answer)
         except BridgeError as error:
@@ -183,7 +185,7 @@ class Page:
     async def _answer(self, call: Call) -> str:
         found = methods.find(call)
         if found is None:
-            return self._refused(call, BadArguments("读卡程序没有这个方法。"))
+            return self._refused(call, BadArgumentsError("读卡程序没有这个方法。"))
         name, method = found
         backend = self._bridge.backend
         try:
@@ -200,7 +202,7 @@ class Page:
         except Exception as error:
             # Where it happened, and never what was said: the message of an exception may hold what the page sent.
             where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s asked %s: %s\n%s", self._name, name, type(error).__name__, where)  # noqa: TRY400
+            log.error("%s asked %s: %s\n%s", self._name, name, type(error).__name__, where)
             return calls.refusal(call, BridgeError("读卡程序内部错误，请再试一次；仍然不行时请把日志发给技术支持。"))
         log.info("%s asked %s", self._name, name)
         return calls.answer(call, data)

@@ -41,7 +41,7 @@ def verify(public_key: bytes, digest: bytes, r: int, s: int) -> bool:
     t = (r + s) % N
     if not (0 < r < N and 0 < s < N) or t == 0:
         return False
-    x, _ = _CURVE.ec.add(_CURVE.kG(s), _CURVE.ec.mul(t, point))
+    x = int(_CURVE.ec.add(_CURVE.kG(s), _CURVE.ec.mul(t, point))[0])
     return (int.from_bytes(digest, "big") + x) % N == r
 
 

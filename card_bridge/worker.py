@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
-from card_bridge.errors import CardLost
+from card_bridge.errors import CardLostError
 
 #: How long, in seconds, a call waits for those before it, and how long the card may take for it.
 MOST_WAIT = 120.0
@@ -69,7 +69,7 @@ class CardWorker:
         """Run `work` in its turn; gives what it gives, raises what it raises.
 
         `gone` is done when nobody waits for the answer any more; work that has not begun by then is never done (PageGoneError).
-        Raises CardLost when the card takes too long, or those before do.
+        Raises CardLostError when the card takes too long, or those before do.
         """
         job = _Job(work)
         self._jobs.put(job)
@@ -81,11 +81,11 @@ class CardWorker:
         if not begun.done() and job.done.cancel():
             if gone is not None and gone.done():
                 raise PageGoneError
-            raise CardLost("读卡器正忙，请稍后再试。")
+            raise CardLostError("读卡器正忙，请稍后再试。")
         finished, _ = await asyncio.wait({done}, timeout=self._most_work)
         if not finished:
             self._give_up(job)
-            raise CardLost("读卡器长时间没有响应，请拔出卡重新插入后再试。")
+            raise CardLostError("读卡器长时间没有响应，请拔出卡重新插入后再试。")
         return done.result()
 
     def _give_up(self, job: _Job) -> None:

@@ -7,7 +7,7 @@ from card_bridge.crypto import PublicKey
 
 
 class Card(Protocol):
-    """A card for the time of one call. Everything raises BridgeError: WrongPin, CardBlocked, CardLost, CardFailed …"""
+    """A card for the time of one call. Everything raises BridgeError: WrongPinError, CardBlockedError, CardLostError, CardFailedError …"""
 
     def signing_certificate(self) -> bytes:
         """The certificate of the signing key (DER)."""
@@ -32,4 +32,4 @@ class Backend(Protocol):
     remark: str
 
     def card(self) -> AbstractContextManager[Card]:
-        """The card that is there now. Raises NoReader, NoCard, CardLost, ServiceNotReached."""
+        """The card that is there now. Raises NoReaderError, NoCardError, CardLostError, ServiceNotReachedError."""

@@ -11,7 +11,7 @@ from typing import Any
 from smartcard import scard
 
 from card_bridge.backends.piv import PivCard
-from card_bridge.errors import BridgeError, CardLost, NoCard, NoReader, ServiceNotReached
+from card_bridge.errors import BridgeError, CardLostError, NoCardError, NoReaderError, ServiceNotReachedError
 
 _NO_SERVICE = {scard.SCARD_E_NO_SERVICE, scard.SCARD_E_SERVICE_STOPPED}
 _NO_CARD = {scard.SCARD_E_NO_SMARTCARD, scard.SCARD_W_REMOVED_CARD}
@@ -41,17 +41,17 @@ class PcscBackend:
 
     @contextmanager
     def _opened(self, context: Any) -> Iterator[PivCard]:
-        reason: BridgeError = NoCard("读卡器中没有卡，请插入电子口岸卡。")
+        reason: BridgeError = NoCardError("读卡器中没有卡，请插入电子口岸卡。")
         for name in self._names(context):
             connection = _Connection(context, name)
             try:
                 card = connection.open()
-            except ServiceNotReached:
+            except ServiceNotReachedError:
                 raise
             except BridgeError as error:
                 connection.close()
                 # A card that cannot be used says more than a reader that is empty.
-                if not isinstance(error, _EmptyReader):
+                if not isinstance(error, _EmptyReaderError):
                     reason = error
                 continue
             try:
@@ -69,11 +69,11 @@ class PcscBackend:
             _check(status)
         found = [name for name in names if self._reader in name]
         if not found:
-            raise NoReader("没有找到读卡器，请接好读卡器或电子钥匙后再试。")
+            raise NoReaderError("没有找到读卡器，请接好读卡器或电子钥匙后再试。")
         return found
 
 
-class _EmptyReader(NoCard):
+class _EmptyReaderError(NoCardError):
     """Nothing is in this reader."""
 
 
@@ -107,9 +107,9 @@ class _Connection:
         if status != scard.SCARD_S_SUCCESS:
             self._card = None
         if status in _NO_CARD or status in _GONE_READER:
-            raise _EmptyReader("读卡器中没有卡，请插入电子口岸卡。")
+            raise _EmptyReaderError("读卡器中没有卡，请插入电子口岸卡。")
         if status == scard.SCARD_E_SHARING_VIOLATION:
-            raise CardLost("卡正被其他程序独占，请关闭该程序后再试。")
+            raise CardLostError("卡正被其他程序独占，请关闭该程序后再试。")
         _check(status)
 
     def _transmit(self, command: bytes) -> bytes:
@@ -137,9 +137,9 @@ def _check(status: int) -> None:
     if status == scard.SCARD_S_SUCCESS:
         return
     if status in _NO_SERVICE:
-        raise ServiceNotReached("操作系统的智能卡服务没有运行（Windows：Smart Card 服务；Linux：pcscd），请启动后再试。")
+        raise ServiceNotReachedError("操作系统的智能卡服务没有运行（Windows：Smart Card 服务；Linux：pcscd），请启动后再试。")
     if status in _GONE_READER:
-        raise CardLost("读卡器已断开，请重新接好读卡器并插卡后再试。")
+        raise CardLostError("读卡器已断开，请重新接好读卡器并插卡后再试。")
     if status in _NO_CARD:
-        raise CardLost("操作中卡被拔出，没有完成，请插好卡后再试。")
-    raise CardLost(f"读卡器复位失败（{status & 0xFFFFFFFF:08X}），请重新插卡后再试。")
+        raise CardLostError("操作中卡被拔出，没有完成，请插好卡后再试。")
+    raise CardLostError(f"读卡器复位失败（{status & 0xFFFFFFFF:08X}），请重新插卡后再试。")

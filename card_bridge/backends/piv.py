@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from card_bridge import tlv
 from card_bridge.crypto import KeyKind, PublicKey, padded_block
-from card_bridge.errors import CardBlocked, CardFailed, NoCard, WrongPin
+from card_bridge.errors import CardBlockedError, CardFailedError, NoCardError, WrongPinError
 
 #: Sends one command, gives the answer with its two status bytes at the end.
 Transmit = Callable[[bytes], bytes]
@@ -22,7 +22,9 @@ _ALGORITHMS = {KeyKind.RSA2048: 0x07, KeyKind.P256: 0x11, KeyKind.SM2: 0xE1}
 _LONGEST_COMMAND = 255
 #: More than any object of a PIV card; a card that goes on beyond it is broken.
 _LONGEST_ANSWER = 64 * 1024
-_OK, _NOT_FOUND, _BLOCKED, _PIN_NEEDED = 0x9000, 0x6A82, 0x6983, 0x6982
+_OK, _NOT_FOUND, _PIN_NEEDED = 0x9000, 0x6A82, 0x6982
+#: Blocked; or: wrong, and no try is left.
+_BLOCKED = (0x6983, 0x63C0)
 _COMPRESSED = 0x01
 
 
@@ -35,17 +37,17 @@ class PivCard:
         self.pin_shown = False
 
     def select(self) -> None:
-        """Turn to the PIV application. Raises NoCard when the card has none."""
+        """Turn to the PIV application. Raises NoCardError when the card has none."""
         _, status = self._command(0xA4, 0x04, 0x00, AID, answers=True)
         if status != _OK:
-            raise NoCard("读卡器中的卡不是电子口岸卡（没有 PIV 应用），请换卡。")
+            raise NoCardError("读卡器中的卡不是电子口岸卡（没有 PIV 应用），请换卡。")
 
     def signing_certificate(self) -> bytes:
-        """The certificate of slot 9C. Raises NoCard when there is none."""
+        """The certificate of slot 9C. Raises NoCardError when there is none."""
         return self._certificate(SIGNING_CERTIFICATE)
 
     def envelope_certificate(self) -> bytes:
-        """The certificate of slot 9D. Raises NoCard when there is none."""
+        """The certificate of slot 9D. Raises NoCardError when there is none."""
         return self._certificate(ENVELOPE_CERTIFICATE)
 
     def verify_pin(self, pin: str) -> None:
@@ -65,7 +67,7 @@ class PivCard:
         self.verify_pin(pin)
         answer, status = self._command(0x87, _ALGORITHMS[key.kind], _SLOT_SIGNING, template, answers=True)
         if status == _PIN_NEEDED:
-            raise CardFailed("卡要求先验证密码，没有签名，请再试一次。")
+            raise CardFailedError("卡要求先验证密码，没有签名，请再试一次。")
         if status != _OK:
             raise _failed(status)
         try:
@@ -73,13 +75,13 @@ class PivCard:
         except tlv.TlvError:
             signature = None
         if not signature:
-            raise CardFailed("卡没有返回签名，请重新插卡后再试。")
+            raise CardFailedError("卡没有返回签名，请重新插卡后再试。")
         return signature
 
     def _certificate(self, tag: bytes) -> bytes:
         answer, status = self._command(0xCB, 0x3F, 0xFF, tlv.write(0x5C, tag), answers=True)
         if status == _NOT_FOUND:
-            raise NoCard("卡中没有证书，请到制卡单位检查此卡。")
+            raise NoCardError("卡中没有证书，请到制卡单位检查此卡。")
         if status != _OK:
             raise _failed(status)
         try:
@@ -87,19 +89,19 @@ class PivCard:
             found = tlv.find(contents, 0x70) or b""
             info = tlv.find(contents, 0x71) or b"\x00"
         except tlv.TlvError as error:
-            raise CardFailed("卡中的证书读不完整，请重新插卡后再试。") from error
+            raise CardFailedError("卡中的证书读不完整，请重新插卡后再试。") from error
         if not found:
-            raise NoCard("卡中没有证书，请到制卡单位检查此卡。")
+            raise NoCardError("卡中没有证书，请到制卡单位检查此卡。")
         return _unpacked(found) if info[0] & _COMPRESSED else found
 
     def _pin_command(self, instruction: int, data: bytes) -> None:
         _, status = self._command(instruction, 0x00, _PIN_REFERENCE, data)
         if status == _OK:
             return
-        if status == _BLOCKED or status == 0x63C0:
-            raise CardBlocked
+        if status in _BLOCKED:
+            raise CardBlockedError
         if status & 0xFFF0 == 0x63C0:
-            raise WrongPin(status & 0x0F)
+            raise WrongPinError(status & 0x0F)
         raise _failed(status)
 
     def _command(self, instruction: int, p1: int, p2: int, data: bytes, *, answers: bool = False) -> tuple[bytes, int]:
@@ -118,13 +120,13 @@ class PivCard:
             answer, status = self._send(bytes([0x00, 0xC0, 0x00, 0x00, status & 0xFF]))
             collected += answer
             if len(collected) > _LONGEST_ANSWER or not answer:
-                raise CardFailed("卡的回答过长或不完整，请重新插卡后再试。")
+                raise CardFailedError("卡的回答过长或不完整，请重新插卡后再试。")
         return bytes(collected), status
 
     def _send(self, command: bytes) -> tuple[bytes, int]:
         answer = self._transmit(command)
         if len(answer) < 2:
-            raise CardFailed("卡没有回答，请重新插卡后再试。")
+            raise CardFailedError("卡没有回答，请重新插卡后再试。")
         return answer[:-2], int.from_bytes(answer[-2:], "big")
 
 
@@ -137,11 +139,11 @@ def _unpacked(data: bytes) -> bytes:
     try:
         found = unpacker.decompress(data, _LONGEST_ANSWER)
     except zlib.error as error:
-        raise CardFailed("卡中的证书无法解压，请重新插卡后再试。") from error
+        raise CardFailedError("卡中的证书无法解压，请重新插卡后再试。") from error
     if not unpacker.eof:
-        raise CardFailed("卡中的证书无法解压，请重新插卡后再试。")
+        raise CardFailedError("卡中的证书无法解压，请重新插卡后再试。")
     return found
 
 
-def _failed(status: int) -> CardFailed:
-    return CardFailed(f"卡返回状态 {status:04X}，没有完成操作，请重新插卡后再试。")
+def _failed(status: int) -> CardFailedError:
+    return CardFailedError(f"卡返回状态 {status:04X}，没有完成操作，请重新插卡后再试。")

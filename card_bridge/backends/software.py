@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from card_bridge import sm2, tlv
 from card_bridge.crypto import KeyKind, PublicKey, hash_of, join_der
-from card_bridge.errors import CardBlocked, CardFailed, NoCard, WrongPin
+from card_bridge.errors import CardBlockedError, CardFailedError, NoCardError, WrongPinError
 
 FORMAT = "lnsw-software-card/1"
 ITERATIONS = 600_000
 #: A file that asks for more would keep the program busy for minutes.
 _MOST_ITERATIONS = 10_000_000
 _LARGEST = 256 * 1024
-_SALT, _NONCE, _KEY = 16, 12, 32
+_SALT, _NONCE, _SECRET = 16, 12, 32
+#: What the PIN opens: the signing key, and the envelope key where the file has one.
+_KEYS = ("key", "envelope_key")
 
 
 class SoftwareBackend:
@@ -46,7 +48,7 @@ class SoftwareCard:
     """A card file. Raises what `backends.Card` says."""
 
     def __init__(self, path: Path) -> None:
-        """Raises NoCard when there is no file, CardFailed when it is none of ours."""
+        """Raises NoCardError when there is no file, CardFailedError when it is none of ours."""
         self._path = path
         self._contents = _read(path)
 
@@ -60,51 +62,59 @@ class SoftwareCard:
 
     def verify_pin(self, pin: str) -> None:
         """Whether the PIN opens the key."""
-        self._private_key(pin)
+        self._keys(pin)
 
     def change_pin(self, old: str, new: str) -> None:
-        """The key under another PIN."""
-        key = self._private_key(old)
-        salt, nonce = os.urandom(_SALT), os.urandom(_NONCE)
-        sealed = {
-            "salt": _text(salt),
-            "nonce": _text(nonce),
-            "iterations": ITERATIONS,
-            "ciphertext": _text(AESGCM(_derived(new, salt, ITERATIONS)).encrypt(nonce, key, None)),
-        }
-        self._write({**self._contents, "key": sealed})
+        """The keys under another PIN."""
+        keys = self._keys(old, _KEYS)
+        salt = os.urandom(_SALT)
+        secret = _derived(new, salt, ITERATIONS)
+        sealed = {name: self._sealed(key, salt, secret) for name, key in keys.items()}
+        self._write({**self._contents, **sealed})
+
+    @staticmethod
+    def _sealed(key: bytes, salt: bytes, secret: bytes) -> dict[str, Any]:
+        nonce = os.urandom(_NONCE)
+        ciphertext = AESGCM(secret).encrypt(nonce, key, None)
+        return {"salt": _text(salt), "iterations": ITERATIONS, "nonce": _text(nonce), "ciphertext": _text(ciphertext)}
 
     def sign(self, key: PublicKey, digest: bytes, pin: str) -> bytes:
         """The signature over the digest."""
-        private = self._private_key(pin)
+        private = self._keys(pin)["key"]
         try:
             return _signature(key.kind, private, digest)
         except (ValueError, TypeError, AttributeError) as error:
-            raise CardFailed("软件卡文件中的密钥无法使用，请重新生成软件卡。") from error
+            raise CardFailedError("软件卡文件中的密钥无法使用，请重新生成软件卡。") from error
 
-    def _private_key(self, pin: str) -> bytes:
-        """The key (PKCS#8 DER), opened with the PIN. A try is taken before it is looked at: pulling the plug gives none back."""
+    def _keys(self, pin: str, names: Sequence[str] = _KEYS[:1]) -> dict[str, bytes]:
+        """Keys (PKCS#8 DER) by their names in the file. A try is taken before they are looked at: pulling the plug gives none back."""
         left, most = self._tries()
         if left == 0:
-            raise CardBlocked
+            raise CardBlockedError
         self._write({**self._contents, "tries_left": left - 1})
-        sealed = self._contents.get("key")
+        try:
+            keys = {name: self._opened(name, pin) for name in names if name in self._contents}
+        except InvalidTag:
+            if left == 1:
+                raise CardBlockedError from None
+            raise WrongPinError(left - 1) from None
+        if "key" not in keys:
+            raise _broken()
+        self._write({**self._contents, "tries_left": most})
+        return keys
+
+    def _opened(self, name: str, pin: str) -> bytes:
+        sealed = self._contents[name]
         if not isinstance(sealed, dict):
             raise _broken()
         iterations = sealed.get("iterations")
         if not isinstance(iterations, int) or not 1 <= iterations <= _MOST_ITERATIONS:
             raise _broken()
-        key = _derived(pin, self._bytes(sealed, "salt"), iterations)
+        salt, nonce, ciphertext = (self._bytes(sealed, part) for part in ("salt", "nonce", "ciphertext"))
         try:
-            private = AESGCM(key).decrypt(self._bytes(sealed, "nonce"), self._bytes(sealed, "ciphertext"), None)
-        except InvalidTag:
-            if left == 1:
-                raise CardBlocked from None
-            raise WrongPin(left - 1) from None
+            return AESGCM(_derived(pin, salt, iterations)).decrypt(nonce, ciphertext, None)
         except ValueError:
             raise _broken() from None
-        self._write({**self._contents, "tries_left": most})
-        return private
 
     def _tries(self) -> tuple[int, int]:
         left, most = self._contents.get("tries_left"), self._contents.get("max_tries")
@@ -123,7 +133,7 @@ class SoftwareCard:
         try:
             _replace(self._path, json.dumps(contents, ensure_ascii=False, indent=1))
         except OSError as error:
-            raise CardFailed("软件卡文件不能写入，无法记录密码剩余次数，请检查文件权限。") from error
+            raise CardFailedError("软件卡文件不能写入，无法记录密码剩余次数，请检查文件权限。") from error
         self._contents = contents
 
 
@@ -132,9 +142,9 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise NoCard("没有插入软件卡：卡文件不存在。") from None
+        raise NoCardError("没有插入软件卡：卡文件不存在。") from None
     except OSError:
-        raise CardFailed("软件卡文件不能读取，请检查文件权限。") from None
+        raise CardFailedError("软件卡文件不能读取，请检查文件权限。") from None
     try:
         contents = json.loads(data) if len(data) <= _LARGEST else None
     except (ValueError, RecursionError):
@@ -160,7 +170,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _derived(pin: str, salt: bytes, iterations: int) -> bytes:
-    return PBKDF2HMAC(hashes.SHA256(), _KEY, salt, iterations).derive(pin.encode("utf-8"))
+    return PBKDF2HMAC(hashes.SHA256(), _SECRET, salt, iterations).derive(pin.encode("utf-8"))
 
 
 def _signature(kind: KeyKind, private: bytes, digest: bytes) -> bytes:
@@ -190,5 +200,5 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _broken() -> CardFailed:
-    return CardFailed("软件卡文件无法识别，请用 python -m simulators.cards 重新生成。")
+def _broken() -> CardFailedError:
+    return CardFailedError("软件卡文件无法识别，请用 python -m simulators.cards 重新生成。")
