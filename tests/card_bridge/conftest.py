@@ -17,6 +17,7 @@ from card_bridge.backends.software import SoftwareBackend
 from card_bridge.origins import Origins
 from card_bridge.server import Bridge
 from card_bridge.worker import CardWorker
+from simulators.cards import cardfile
 from simulators.cards.__main__ import make_card
 from simulators.cards.certificates import Holder
 from simulators.cards.keys import KeyType
@@ -54,13 +55,22 @@ class Running:
 def card_files(tmp_path_factory: pytest.TempPathFactory) -> dict[KeyType, Path]:
     """A software card of each kind; tests work on copies."""
     home = tmp_path_factory.mktemp("cards")
+    with pytest.MonkeyPatch.context() as patch:
+        # What protects a PIN takes a third of a second each time; here it would be most of what the tests take.
+        patch.setattr(cardfile, "ITERATIONS", 1000)
+        return _made(home)
+
+
+def _made(home: Path) -> dict[KeyType, Path]:
     return {
         kind: make_card(
             out=home,
             authorities=home / "authority",
             key_type=kind,
             pin=PIN,
-            holder=Holder(name="李操作", id_no="210202199001010016", enterprise_name=ENTERPRISE, organisation_code="202600012", card_no=number),
+            holder=Holder(
+                name="李操作", id_no="210202199001010016", enterprise_name=ENTERPRISE, organisation_code="202600012", card_no=number
+            ),
         ).path
         for kind, number in CARD_NUMBERS.items()
     }
@@ -84,12 +94,14 @@ def run() -> Iterator[Callable[..., Running]]:
     with ExitStack() as stack:
 
         def start(backend: Backend, **options: Any) -> Running:
-            return stack.enter_context(_running(backend, **options))
+            return stack.enter_context(RunningContext(backend, **options))
 
         yield start
 
 
-class _running:
+class RunningContext:
+    """A bridge in a thread with a loop of its own."""
+
     def __init__(self, backend: Backend, worker: CardWorker | None = None, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)

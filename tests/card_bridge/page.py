@@ -23,7 +23,8 @@ def js_length(text: str) -> int:
 def _tables() -> tuple[list[int], list[int]]:
     """The two tables that the library has: high register byte and low register byte."""
     full = []
-    for value in range(256):
+    for start in range(256):
+        value = start
         for _ in range(8):
             value = (value >> 1) ^ (0xA001 if value & 1 else 0)
         full.append(value)

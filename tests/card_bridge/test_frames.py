@@ -232,7 +232,9 @@ def test_a_block_is_sent_again_when_the_page_asks(page: Page) -> None:
     first = page.connection.recv(timeout=20)
     group = frames.read_header(first).group
     for result, index in ((True, 1), (False, 1), (False, 0)):
-        page.send(json.dumps({"_method": "_nextBlock", "_args": {"Result": result, "Data": [{"guid": group, "next": index, "finish": False}]}}))
+        page.send(
+            json.dumps({"_method": "_nextBlock", "_args": {"Result": result, "Data": [{"guid": group, "next": index, "finish": False}]}})
+        )
         frame = page.connection.recv(timeout=20)
         assert frames.read_header(frame).index == index
         assert frames.read_header(frame).block == checksum(frame[128:])
