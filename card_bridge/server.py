@@ -40,7 +40,8 @@ class Bridge:
         self.worker = worker or CardWorker()
         self.budget = frames.Budget()
         self._most_connections = most_connections
-        self._connections = 0
+        #: How many there are now.
+        self.connections = 0
         self._strangers = 0
 
     async def listen(self, port: int) -> Server:
@@ -63,14 +64,14 @@ class Bridge:
     def _room(self, connection: ServerConnection, request: Request) -> Response | None:
         """Turn a connection away when there are too many."""
         stranger = not self.origins.allow(request.headers.get("Origin"))
-        if self._connections >= self._most_connections or (stranger and self._strangers >= MOST_STRANGERS):
+        if self.connections >= self._most_connections or (stranger and self._strangers >= MOST_STRANGERS):
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections\n")
         return None
 
     async def _converse(self, connection: ServerConnection) -> None:
         origin = connection.request.headers.get("Origin") if connection.request else None
         stranger = not self.origins.allow(origin)
-        self._connections += 1
+        self.connections += 1
         self._strangers += stranger
         try:
             page = Stranger(origin) if stranger else Page(self, origin or "", asyncio.ensure_future(connection.wait_closed()))
@@ -84,7 +85,7 @@ class Bridge:
         except (ConnectionClosed, PageGoneError):
             pass
         finally:
-            self._connections -= 1
+            self.connections -= 1
             self._strangers -= stranger
 
 
