@@ -57,7 +57,7 @@ class PcscBackend:
             try:
                 yield card
             finally:
-                connection.close(reset=card.pin_shown)
+                connection.close(forget=card.pin_shown)
             return
         raise reason
 
@@ -86,6 +86,8 @@ class _Connection:
         self._card: Any = None
         self._protocol = 0
         self._in_transaction = False
+        #: The card gave no answer: it is not there any more.
+        self._silent = False
 
     def open(self) -> PivCard:
         """Reach the card and turn to its PIV application. Raises BridgeError."""
@@ -117,14 +119,16 @@ class _Connection:
             # T=0 has no room for the length of the answer behind data: the card says it by 61xx.
             command = command[: _SHORT_HEADER + command[4]]
         status, answer = scard.SCardTransmit(self._card, self._protocol, list(command))
+        self._silent = status != scard.SCARD_S_SUCCESS or not answer
         _check(status)
         return bytes(byte & 0xFF for byte in answer)
 
-    def close(self, *, reset: bool = False) -> None:
-        """Let go of the card; with `reset` it forgets the PIN that it was shown."""
+    def close(self, *, forget: bool = False) -> None:
+        """Let go of the card; with `forget` it is reset, so that it no longer knows the PIN that it was shown."""
         if self._card is None:
             return
-        disposition = scard.SCARD_RESET_CARD if reset else scard.SCARD_LEAVE_CARD
+        # A card without power has forgotten. To reset one that was pulled out makes pcscd miss that it is put in again at once.
+        disposition = scard.SCARD_RESET_CARD if forget and not self._silent else scard.SCARD_LEAVE_CARD
         # What fails here fails because there is nothing left to close.
         with suppress(scard.error):
             if self._in_transaction:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from card_bridge import tlv
 from card_bridge.crypto import KeyKind, PublicKey, padded_block
-from card_bridge.errors import CardBlockedError, CardFailedError, NoCardError, WrongPinError
+from card_bridge.errors import CardBlockedError, CardFailedError, CardLostError, NoCardError, WrongPinError
 
 #: Sends one command, gives the answer with its two status bytes at the end.
 Transmit = Callable[[bytes], bytes]
@@ -126,7 +126,7 @@ class PivCard:
     def _send(self, command: bytes) -> tuple[bytes, int]:
         answer = self._transmit(command)
         if len(answer) < 2:
-            raise CardFailedError("卡没有回答，请重新插卡后再试。")
+            raise CardLostError("卡没有回答，可能已被拔出，请插好卡后再试。")
         return answer[:-2], int.from_bytes(answer[-2:], "big")
 
 

@@ -10,7 +10,7 @@ from card_bridge import tlv
 from card_bridge.backends import piv
 from card_bridge.certificate import Certificate, load
 from card_bridge.crypto import KeyKind
-from card_bridge.errors import BridgeError, CardBlockedError, CardFailedError, NoCardError, WrongPinError
+from card_bridge.errors import BridgeError, CardBlockedError, CardFailedError, CardLostError, NoCardError, WrongPinError
 from simulators.cards import piv as virtual
 from simulators.cards.cardfile import CardFile
 from tests.card_bridge.conftest import PIN
@@ -142,8 +142,8 @@ def answered(value: bytes) -> bytes:
         pytest.param(answered(as_object(b"no gzip", 1)), CardFailedError, id="not-compressed"),
         pytest.param(answered(as_object(gzip.compress(bytes(10_000_000)), 1)), CardFailedError, id="bomb"),
         pytest.param(answered(as_object(gzip.compress(b"x" * 1000)[:-9], 1)), CardFailedError, id="cut-off"),
-        pytest.param(b"", CardFailedError, id="silence"),
-        pytest.param(b"\x90", CardFailedError, id="half-a-status"),
+        pytest.param(b"", CardLostError, id="silence"),
+        pytest.param(b"\x90", CardLostError, id="half-a-status"),
     ],
 )
 def test_a_card_that_answers_nonsense_for_its_certificate(wire: Wire, card: piv.PivCard, answer: bytes, error: type[BridgeError]) -> None:
