@@ -18,6 +18,7 @@ _NO_CARD = {scard.SCARD_E_NO_SMARTCARD, scard.SCARD_W_REMOVED_CARD}
 _GONE_READER = {scard.SCARD_E_UNKNOWN_READER, scard.SCARD_E_READER_UNAVAILABLE}
 _PROTOCOLS = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 _SHORT_HEADER = 5
+_NO_READER_TEXT = "没有找到读卡器，请接好读卡器或电子钥匙后再试。"
 
 
 class PcscBackend:
@@ -63,13 +64,10 @@ class PcscBackend:
 
     def _names(self, context: Any) -> list[str]:
         status, names = scard.SCardListReaders(context, [])
-        if status == scard.SCARD_E_NO_READERS_AVAILABLE:
-            names = []
-        else:
-            _check(status)
+        _check(status)
         found = [name for name in names if self._reader in name]
         if not found:
-            raise NoReaderError("没有找到读卡器，请接好读卡器或电子钥匙后再试。")
+            raise NoReaderError(_NO_READER_TEXT)
         return found
 
 
@@ -140,8 +138,12 @@ def _check(status: int) -> None:
     """Raises what a status of the service means to the page."""
     if status == scard.SCARD_S_SUCCESS:
         return
+    if status == scard.SCARD_E_NO_READERS_AVAILABLE:
+        raise NoReaderError(_NO_READER_TEXT)
     if status in _NO_SERVICE:
-        raise ServiceNotReachedError("操作系统的智能卡服务没有运行（Windows：Smart Card 服务；Linux：pcscd），请启动后再试。")
+        raise ServiceNotReachedError(
+            "操作系统的智能卡服务没有运行，请接好读卡器、启动服务后再试（Linux：pcscd；Windows：Smart Card，没有接读卡器时不运行）。"
+        )
     if status in _GONE_READER:
         raise CardLostError("读卡器已断开，请重新接好读卡器并插卡后再试。")
     if status in _NO_CARD:

@@ -98,7 +98,7 @@ class VirtualCard:
         ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([*command, "--verbose"], cwd=ROOT, stdout=log, stderr=log)
-        wait_until(self._control.exists, "the card does not start")
+        wait_until(lambda: self._control.is_socket() and _answers(self._control), "the card does not start")
         self.wait_connected()
 
     def wait_connected(self) -> None:
