@@ -46,14 +46,23 @@ class Certificate:
 
 def load(der: bytes) -> Certificate:
     """Take a certificate apart. Raises ValueError when it is none, or its key is of a kind that no card here has."""
+    try:
+        return _load(der)
+    except (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, IndexError) as error:
+        raise ValueError("a certificate that cannot be used") from error
+
+
+def _load(der: bytes) -> Certificate:
+    tbs = _tbs(der)
+    number = _serial(tbs)
     # The library's parser knows SM2 certificates but for their key, which is read here.
     parsed = x509.load_der_x509_certificate(der)
     private = _private_values(parsed)
     card = private.get(_CARD, "")
     return Certificate(
         der=der,
-        key=public_key(_spki(parsed.tbs_certificate_bytes)),
-        number=_serial(parsed.tbs_certificate_bytes),
+        key=public_key(_spki(tbs)),
+        number=number,
         holder=_first(parsed.subject, NameOID.COMMON_NAME),
         enterprise=private.get(_ENTERPRISE) or _first(parsed.subject, NameOID.ORGANIZATIONAL_UNIT_NAME),
         enterprise_mode=private.get(_MODE, ""),
@@ -91,6 +100,13 @@ def _first(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
     return str(values[0].value) if values else ""
 
 
+def _tbs(der: bytes) -> bytes:
+    """The TBSCertificate of a certificate."""
+    _, contents, _ = tlv.read(der)
+    _, _, end = tlv.read(contents)
+    return contents[:end]
+
+
 def _fields(tbs: bytes) -> list[tuple[int, bytes, bytes]]:
     """Tag, contents and whole bytes of each field of a TBSCertificate, from the serial number on."""
     _, contents, _ = tlv.read(tbs)
@@ -105,6 +121,8 @@ def _fields(tbs: bytes) -> list[tuple[int, bytes, bytes]]:
 def _serial(tbs: bytes) -> str:
     # As the official control writes it: the bytes of the number, leading zero digits kept, without a byte that only carries the sign.
     number = _fields(tbs)[0][1]
+    if tlv.integer(number) == 0:
+        raise ValueError("a serial number that is none")
     return (number[1:] if len(number) > 1 and number[0] == 0 else number).hex()
 
 

@@ -1,6 +1,7 @@
 """The whole way: a page, the program, pcscd, the virtual reader, the virtual card. And what happens when a part of it goes away."""
 
 import base64
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from card_bridge import tlv
 from card_bridge.certificate import load
 from simulators.cards.cardfile import CardFile
 from tests.card_bridge import reader
@@ -244,3 +246,26 @@ def test_another_program_that_holds_the_card(
         assert "独占" in page.call("cus-sec_SpcGetCardID")["Error"][0]
         holder.communicate()
     wait_for_card(page, "2100000000001")
+
+
+@pytest.mark.covers("CARD-01")
+@pytest.mark.skipif(shutil.which("pkcs15-tool") is None, reason="opensc is not here. Type: sudo apt-get install opensc")
+def test_opensc_sees_the_same_card(
+    page: Page, service: reader.Service, insert: Callable[[Path], reader.VirtualCard], any_card: Path
+) -> None:
+    insert(any_card)
+    wait_for_card(page, CardFile.load(any_card).card_no)
+    for name, method in (("Digital Signature", "SpcGetSignCertAsPEM"), ("Key Management", "SpcGetEnvCertAsPEM")):
+        # As a data object: OpenSC lists no certificate whose key (SM2) it does not know.
+        done = subprocess.run(
+            ["pkcs15-tool", "--read-data-object", f"X.509 Certificate for {name}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=reader.environment(service),
+        )
+        shown = re.search(r"<([0-9A-F ]+)>", done.stdout)
+        assert shown, done.stderr
+        certificate = tlv.find(tlv.find(bytes.fromhex(shown[1]), 0x53) or b"", 0x70)
+        assert certificate
+        assert page.data(f"cus-sec_{method}") == [base64.b64encode(certificate).decode()]
