@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -106,18 +107,23 @@ class Stranger:
             # Once is enough: what it asks for is of no interest, and it may ask for ever.
             log.warning("%s is not allowed and was refused", self._name)
             self._told = True
-        yield self._answer(message)
+        for answer in self._answers(message):
+            yield answer
 
-    def _answer(self, message: str | bytes) -> str:
-        try:
-            if isinstance(message, str) and message.startswith(frames.MARK):
-                return frames.next_block(frames.read_header(message).group, 0, finish=True, error=OriginNotAllowedError())
-            call = calls.parse(message) if isinstance(message, str) else Call("")
-        except MalformedCallError as malformed:
-            call = malformed.call
-        except BadArgumentsError:
-            call = Call("")
-        return calls.refusal(call, OriginNotAllowedError())
+    def _answers(self, message: str | bytes) -> Iterator[str]:
+        error = OriginNotAllowedError()
+        call: Call | None = Call("")
+        if isinstance(message, str) and message.startswith(frames.MARK):
+            with suppress(BadArgumentsError):
+                yield frames.next_block(frames.read_header(message).group, 0, finish=True, error=error)
+                call = calls.beginning(message[frames.HEADER_LENGTH :])
+        elif isinstance(message, str):
+            try:
+                call = calls.parse(message)
+            except MalformedCallError as malformed:
+                call = malformed.call
+        if call is not None:
+            yield calls.refusal(call, error)
 
     def close(self) -> None:
         """It is gone."""

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from card_bridge import crypto, sm2, tlv
 from card_bridge.certificate import load
+from tests.card_bridge.page import Page
 
 SM2_KEY = bytes.fromhex(
     "0409F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13"
@@ -129,3 +130,20 @@ def test_openssl_signs_what_is_verified_here() -> None:
     signature = key.sign(b"abc", ec.ECDSA(hashes.SHA256()))
     assert found.key.verifies(b"abc", signature)
     assert not found.key.verifies(b"abd", signature)
+
+
+def test_a_separator_in_a_name_moves_no_field(page: Page, sm2_card: Path) -> None:
+    # Pages cut the text at "||" and take the sixth part for the card number (domain.md §2).
+    odd = certificate(ec.generate_private_key(ec.SECP256R1()), _5_1="甲||乙|", _5_9="03-2100000000009")
+    there = json.loads(sm2_card.read_text())
+    sm2_card.write_text(json.dumps({**there, "certificate": base64.b64encode(odd).decode()}))
+    assert page.data("security_getGetCardUserInfoAll")[0].split("||")[5] == "2100000000009"
+
+
+def test_a_card_without_a_card_number(page: Page, sm2_card: Path) -> None:
+    bare = certificate(ec.generate_private_key(ec.SECP256R1()))
+    there = json.loads(sm2_card.read_text())
+    sm2_card.write_text(json.dumps({**there, "certificate": base64.b64encode(bare).decode()}))
+    for method in ("cus-sec_SpcGetCardID", "security_getGetCardUserInfoAll", "cus-sec_SpcGetCardUserInfo"):
+        assert page.code(method) == "Err:Custom51590"
+    assert page.data("cus-sec_SpcGetEntName") == [""]

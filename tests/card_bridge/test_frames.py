@@ -90,7 +90,7 @@ def test_blocks_out_of_order(page: Page) -> None:
     assert page.send_frames([blocks[1], blocks[1], blocks[2]])["_args"]["Result"] is True
 
 
-def test_a_whole_that_does_not_add_up_begins_anew_and_is_given_up(page: Page) -> None:
+def test_a_whole_that_does_not_add_up_begins_anew_and_is_given_up(bridge: Running, page: Page) -> None:
     text = sha1_call("x" * 200_000)
     blocks = [frame[:8] + "0000" + frame[12:] for frame in frames_of(text)]
     answer = page.send_frames(blocks)
@@ -101,6 +101,7 @@ def test_a_whole_that_does_not_add_up_begins_anew_and_is_given_up(page: Page) ->
     }
     assert page.asked[-1]["Data"][0]["finish"] is True
     assert sum(not asked["Result"] for asked in page.asked) == 3 * len(blocks) + 1
+    assert bridge.bridge.budget.left == frames.MOST_UNITS_IN_ALL
     assert page.data("cus-sec_SpcSHA1DigestAsPEM", szInfo="x")
 
 

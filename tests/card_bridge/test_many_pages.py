@@ -146,11 +146,16 @@ def test_a_lost_thread_that_comes_back_leaves_the_card_to_its_successor() -> Non
     async def scene() -> None:
         worker = CardWorker(most_work=0.1)
         go, threads = threading.Event(), []
+
+        def note() -> None:
+            time.sleep(0.002)
+            threads.append(threading.current_thread())
+
         with pytest.raises(CardLostError):
             await worker.run(go.wait)
-        await worker.run(lambda: threads.append(threading.current_thread()))
+        await worker.run(note)
         go.set()
-        await asyncio.gather(*(worker.run(lambda: threads.append(threading.current_thread())) for _ in range(50)))
+        await asyncio.gather(*(worker.run(note) for _ in range(50)))
         assert len(set(threads)) == 1
 
     asyncio.run(scene())

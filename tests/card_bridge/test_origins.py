@@ -60,6 +60,8 @@ def test_a_strangers_blocks_are_not_kept(run: Callable[..., Running]) -> None:
     assert answer["_method"] == "_nextBlock"
     assert answer["_args"]["Data"][0]["finish"] is True
     assert answer["_args"]["Error"][1] == "Err:Bridge40301"
+    # Whoever waits for the call itself is told as well.
+    assert Page.args_of(page.receive(), "ver", 1)["Error"] == answer["_args"]["Error"]
     assert running.bridge.budget.left == before
 
 
