@@ -375,3 +375,47 @@ class LoginAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.outcome}"
+
+
+class CardPurpose(models.TextChoices):
+    """What a card signs a challenge for: one for logging in binds no card."""
+
+    LOGIN = "login", _("卡介质登录")
+    BIND = "bind", _("绑定IC卡")
+    AUTHORISE = "authorise", _("法人卡授权")
+
+
+class CardChallenge(models.Model):
+    """32 random bytes that a card is to sign: one use, two minutes, for one browser (CARD-02)."""
+
+    value = models.CharField(max_length=64, primary_key=True)
+    purpose = models.CharField(max_length=20, choices=CardPurpose.choices)
+    #: Keyed digest of whom it was given to: what another browser sends back is of no use.
+    bound_to = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("卡签名随机数")
+        verbose_name_plural = _("卡签名随机数")
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class RevocationListCopy(models.Model):
+    """The CRL that was last fetched from an address, for every web process and worker."""
+
+    url = models.URLField(max_length=500, unique=True)
+    der = models.BinaryField()
+    this_update = models.DateTimeField()
+    next_update = models.DateTimeField(null=True)
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("证书吊销列表")
+        verbose_name_plural = _("证书吊销列表")
+
+    def __str__(self) -> str:
+        return self.url

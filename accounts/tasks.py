@@ -1,4 +1,4 @@
-"""The workers' jobs for accounts, each once a day."""
+"""The workers' jobs for accounts."""
 
 from importlib import import_module
 
@@ -7,8 +7,9 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts import codes
-from accounts.services import dormancy
+from accounts.services import card_challenges, dormancy
 from accounts.services.login import forget_old_attempts
+from accounts.signatures import sources
 
 
 @shared_task(name="accounts.freeze_dormant")
@@ -20,8 +21,15 @@ def freeze_dormant() -> None:
 
 @shared_task(name="accounts.forget_old")
 def forget_old() -> None:
-    """Delete what has had its time: SMS codes, picture codes, sessions, the login history of more than a year ago."""
+    """Delete what has had its time: SMS codes, challenges, picture codes, sessions, the login history of more than a year ago."""
     codes.forget_old()
+    card_challenges.forget_old()
     forget_old_attempts()
     CaptchaStore.remove_expired()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+
+
+@shared_task(name="accounts.refresh_revocation_lists")
+def refresh_revocation_lists() -> None:
+    """Fetch anew the CRLs that were fetched before, so that no login waits for it."""
+    sources.refresh_lists()

@@ -14,7 +14,7 @@ from devserver.errors import DevServerError
 from devserver.run import var_dir
 
 #: In the order in which they run; each is a module with `run(world)`.
-NAMES = ("listing", "lookup", "saving", "logins", "relay")
+NAMES = ("listing", "lookup", "saving", "logins", "relay", "signatures", "card_bridge")
 
 
 def arguments() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""`make lock`: the newest versions that requirements*.in and package.json allow, pinned with their hashes."""
+"""`make lock`: the newest versions that requirements*.in, card_bridge/requirements.in and package.json allow, pinned with their hashes."""
 
 import subprocess
 import sys
@@ -12,15 +12,26 @@ OLDEST_PYTHON = "3.11"
 
 
 def run() -> int:
-    """Write requirements.txt, requirements-dev.txt and package-lock.json anew; gives 0. No registry's address gets into them."""
-    options = ["--upgrade", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
-    for name in ("requirements", "requirements-dev"):
-        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *options, "--python-version", OLDEST_PYTHON]
-        # The second one must agree with the first.
-        agree = ["--constraint", "requirements.txt"] if name != "requirements" else []
-        subprocess.run([*command, *agree, f"{name}.in", "--output-file", f"{name}.txt"], cwd=ROOT, check=True)
+    """Write all requirements*.txt and package-lock.json anew; gives 0. No registry's address gets into them."""
+    lock("--upgrade")
     npm, _ = find_npm()
     subprocess.run([*npm, "install", "--package-lock-only", "--ignore-scripts", "--loglevel=error"], cwd=ROOT, check=True)
     if '"resolved"' in (ROOT / "package-lock.json").read_text(encoding="utf-8"):
         raise DevServerError("package-lock.json names the registry it was made from: this npm does not know the option in .npmrc.")
     return 0
+
+
+def lock(*more: str) -> None:
+    """Write all requirements*.txt anew; `more` goes to uv. The card bridge's is for Windows and macOS as well."""
+    quiet = ["--no-emit-index-url", "--no-emit-find-links", "--no-header"]
+    # Markers stay: gmssl-pyx is only for processors that it has a wheel for.
+    options = ["--generate-hashes", "--no-strip-markers", *quiet, "--python-version", OLDEST_PYTHON, *more]
+    # Each must agree with those before it.
+    for name, agree, universal in (
+        ("requirements", [], []),
+        ("requirements-dev", ["requirements.txt"], []),
+        ("card_bridge/requirements", ["requirements-dev.txt"], ["--universal"]),
+    ):
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", *options, *universal]
+        constraints = [word for file in agree for word in ("--constraint", file)]
+        subprocess.run([*command, *constraints, f"{name}.in", "--output-file", f"{name}.txt"], cwd=ROOT, check=True)

@@ -1,9 +1,16 @@
-"""`python -m devserver system`: what only the operating system has, for the browser tests."""
+"""`python -m devserver system`: what only the operating system has, for the tests in a browser and at a card reader."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BRIDGE_REQUIREMENTS = ROOT / "card_bridge" / "requirements.txt"
 
 
 def _has_chinese_font() -> bool:
@@ -17,7 +24,19 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "fonts-noto-cjk": _has_chinese_font,
     "poppler-utils": lambda: shutil.which("pdftotext") is not None,
+    "opensc": lambda: shutil.which("opensc-tool") is not None,
+    "pcscd": lambda: shutil.which("pcscd") is not None,
+    "vsmartcard-vpcd": lambda: Path("/etc/reader.conf.d/vpcd").exists(),
+    # What pyscard is built from: PyPI has it ready-made for Windows and macOS only.
+    "gcc": lambda: shutil.which("gcc") is not None or _has_pyscard(),
+    "swig": lambda: shutil.which("swig") is not None or _has_pyscard(),
+    "libpcsclite-dev": lambda: Path("/usr/include/PCSC/winscard.h").exists() or _has_pyscard(),
+    "python3-dev": lambda: (Path(sysconfig.get_path("include")) / "Python.h").exists() or _has_pyscard(),
 }
+
+
+def _has_pyscard() -> bool:
+    return importlib.util.find_spec("smartcard") is not None
 
 
 def missing() -> list[str]:
@@ -28,11 +47,16 @@ def missing() -> list[str]:
 def install() -> int:
     """Install what is missing where that is allowed; elsewhere say what to type. Always 0: tests that lack it report themselves."""
     wanted = missing()
-    if not wanted:
-        return 0
+    if wanted:
+        _install(wanted)
+    _install_pyscard()
+    return 0
+
+
+def _install(wanted: list[str]) -> None:
     line = f"apt-get install --yes --no-install-recommends {' '.join(wanted)}"
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        print(f"Installing {', '.join(wanted)} for the browser tests", flush=True)
+        print(f"Installing {', '.join(wanted)} for the tests", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (["apt-get", "update", "--quiet=2"], [*line.split(), "--quiet=2"]):
             subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
@@ -41,4 +65,15 @@ def install() -> int:
             f"\nNot on this machine: {', '.join(missing())}. Tests that need them are reported as skipped. Type:\n  sudo {line}\n",
             flush=True,
         )
-    return 0
+
+
+def _install_pyscard() -> None:
+    """pyscard into the virtual environment. Not with the other packages: a first run must not need a compiler."""
+    if _has_pyscard():
+        return
+    print("Installing pyscard for the tests at a card reader", flush=True)
+    options = ["-qq", "--disable-pip-version-check", "--require-hashes", "-r", str(BRIDGE_REQUIREMENTS)]
+    done = subprocess.run([sys.executable, "-m", "pip", "install", *options], env={**os.environ, "PIP_USER": "0"}, check=False)
+    importlib.invalidate_caches()
+    if done.returncode != 0:
+        print("\npyscard could not be built. Tests at a card reader are reported as skipped; what it needs is named above.\n", flush=True)

@@ -31,6 +31,8 @@ POSITIVE_NUMBERS = (
     "LOGIN_FAILURES_PER_ACCOUNT",
     "LOGIN_FAILURES_PER_ADDRESS",
     "LOGIN_CLOSED_SECONDS",
+    "CARD_CRL_REFRESH_SECONDS",
+    "CARD_REVOCATION_TIMEOUT_SECONDS",
     "DORMANT_AFTER_DAYS",
     "DORMANCY_WARNING_DAYS",
     "SMS_GATEWAY_TIMEOUT_SECONDS",
@@ -184,6 +186,23 @@ def check_accounts(**_kwargs: Any) -> list[CheckMessage]:
         errors.append(Error("CAPTCHA_TEST_MODE is on in production.", hint="Unset CAPTCHA_TEST_MODE.", id="portal.E025"))
     if not (settings.SMS_GATEWAY_URL and settings.SMS_GATEWAY_TOKEN):
         errors.append(Error("SMS_GATEWAY_URL or SMS_GATEWAY_TOKEN is missing: nobody could register or log in.", id="portal.E026"))
+    return errors
+
+
+@register("settings")
+def check_cards(**_kwargs: Any) -> list[CheckMessage]:
+    """Cards: revocation is asked in known ways, in production in one at least, and there is somebody whose cards count where they must."""
+    errors: list[CheckMessage] = []
+    wrong = [word for word in settings.CARD_REVOCATION if word not in ("ocsp", "crl")]
+    if wrong or (settings.PORTAL_MODE == "production" and not settings.CARD_REVOCATION):
+        hint = "Use ocsp, crl, or both, parted by a comma."
+        errors.append(Error(f"CARD_REVOCATION={','.join(settings.CARD_REVOCATION)!r} is no way to ask.", hint=hint, id="portal.E040"))
+    if settings.CARD_CRL_GRACE_SECONDS < 0:
+        errors.append(Error("CARD_CRL_GRACE_SECONDS is less than 0.", id="portal.E041"))
+    anchors = settings.CARD_TRUST_ANCHORS
+    if settings.PORTAL_MODE == "production" and settings.CARD_REQUIRED and not (anchors.is_dir() and any(anchors.iterdir())):
+        hint = "Put the certificates of the authority whose cards count there, see docs/operations/cards.md."
+        errors.append(Error(f"CARD_REQUIRED is on and CARD_TRUST_ANCHORS={anchors} holds no certificate.", hint=hint, id="portal.E042"))
     return errors
 
 

@@ -158,6 +158,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
     "accounts-freeze-dormant": {"task": "accounts.freeze_dormant", "schedule": crontab(hour=2, minute=30)},
     "accounts-forget-old": {"task": "accounts.forget_old", "schedule": crontab(hour=3, minute=20)},
+    "accounts-refresh-revocation-lists": {"task": "accounts.refresh_revocation_lists", "schedule": crontab(minute="*/10")},
 }
 
 # -- Accounts -----------------------------------------------------------------------------------
@@ -290,6 +291,20 @@ RELAY_MAX_MESSAGE_BYTES: int = env.int("RELAY_MAX_MESSAGE_BYTES", default=10 * 1
 # -- Smart gate ---------------------------------------------------------------------------------
 #: Whether 申报 demands a card signature (CARD-05). Off until the card issue brings the bridge.
 CARD_REQUIRED: bool = env.bool("CARD_REQUIRED", default=False)
+
+# -- Cards --------------------------------------------------------------------------------------
+#: Certificates of those whose cards count; in its folder `intermediate` those that must lead to one of them (docs/operations/cards.md).
+CARD_TRUST_ANCHORS = Path(env.str("CARD_TRUST_ANCHORS", default=str(VAR_DIR / "cards" / "anchors")))
+#: How it is asked whether a card is revoked, in this order, until there is an answer; no answer, no entry.
+CARD_REVOCATION: list[str] = env.list("CARD_REVOCATION", default=["ocsp", "crl"])
+#: CRLs that the operator brings himself; beside them, what certificates say where their CRL is.
+CARD_CRL_DIR = Path(env.str("CARD_CRL_DIR", default=str(VAR_DIR / "cards" / "crl")))
+#: A fetched CRL is looked for anew after so long, and used for so long after its next update should have come.
+CARD_CRL_REFRESH_SECONDS: int = env.int("CARD_CRL_REFRESH_SECONDS", default=3600)
+CARD_CRL_GRACE_SECONDS: int = env.int("CARD_CRL_GRACE_SECONDS", default=24 * 3600)
+CARD_REVOCATION_TIMEOUT_SECONDS: float = env.float("CARD_REVOCATION_TIMEOUT_SECONDS", default=5.0)
+#: Whether RSA cards may sign over SHA-1, because their software knows nothing else.
+CARD_ACCEPT_SHA1: bool = env.bool("CARD_ACCEPT_SHA1", default=False)
 
 # -- Language, time, numbers --------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"

@@ -18,7 +18,9 @@ MEASURED = {
     "lookup": {"table, what was typed", "queries", "endpoint_ms", "first_ms", "bare_ms", "endpoint/bare", "in_aim"},
     "saving": {"what", "queries", "median_ms", "p95_ms", "times bare"},
     "logins": {"what", "queries", "median_ms", "best_ms", "per_second", "times bare"},
+    "signatures": {"what", "per_second", "median_ms", "p95_ms", "times bare"},
     "relay": {"what", "number", "seconds", "per_second", "of bare tasks", "in_aim"},
+    "card_bridge": {"what", "unit", "per_second", "of bare"},
 }
 
 
