@@ -145,7 +145,8 @@ class User(AbstractUser):
     )
     #: 卸货地代码 of the terminal or yard whose staff this is; empty for everyone else.
     unloading_code = models.CharField(_("卸货地代码"), max_length=20, blank=True)
-    #: Number of the bound IC card; the card issue brings binding, until then it is empty.
+    #: Number of the bound IC card, proved by the card itself (CARD-03): it goes into the numbers of filings. What somebody says of his card
+    #: when he registers stays in his Registration.
     ic_card_no = models.CharField(_("IC 卡号"), max_length=13, blank=True, validators=[identifiers.validate_ic_card_no])
     #: Which of the enterprise's applications an operator may use (我的应用权限); an administrator may use all of them.
     applications = _of(ApplicationKey, _("应用权限"))

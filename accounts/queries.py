@@ -36,3 +36,9 @@ def qualification_for(user: User) -> Qualification:
     """我的资质 of the user's enterprise; an empty one, not stored, as long as nothing was entered."""
     found: Qualification | None = Qualification.objects.for_user(user).first()
     return found or Qualification(enterprise=enterprise_of(user))
+
+
+def stated_card_no(user: User) -> str:
+    """用户海关IC卡号 as it was said at registration; empty when nothing was. It proves nothing: binding a card does."""
+    stated = Registration.objects.filter(user=user).order_by("-submitted_at").values_list("ic_card_no", flat=True).first()
+    return stated or ""

@@ -84,11 +84,6 @@ def username_taken_text() -> str:
     return _("该用户名已被使用（不区分大小写），请换一个。")
 
 
-def card_taken_text() -> str:
-    """What is said of a card that another account has; never whose."""
-    return _("该IC卡号已被其他账号使用，请核对；如确认无误，请拨打服务热线 0411-82732333。")
-
-
 def no_further_users_text() -> str:
     """What is said when 继续 comes too late."""
     return _("不能再从这里注册本公司其他用户。请由企业管理员登录后在“我的操作员”中添加。")
@@ -112,7 +107,7 @@ def register_enterprise(
     With REGISTRATION_REVIEW=auto both may be used at once; with manual they wait for the staff's decision (ACC-06). The applicant hears by
     SMS and e-mail. The same `submission` again gives the registration that it led to.
 
-    Raises RegistrationRefusedError (`credit_code`, `username`, `ic_card_no`, `accept_agreements`).
+    Raises RegistrationRefusedError (`credit_code`, `username`, `accept_agreements`).
     """
     now = at or timezone.now()
     known = Registration.objects.filter(submission=submission).first()
@@ -237,7 +232,6 @@ def _register_user(
         email=details.email,
         role=role,
         enterprise=owner,
-        ic_card_no=opening.ic_card_no,
         is_active=status == ReviewStatus.APPROVED,
     )
     registration = Registration.objects.create(
@@ -297,11 +291,10 @@ def tell(registration: Registration, text: str) -> None:
     notifications.queue_email(address=registration.email, subject=_("辽宁国际贸易单一窗口 用户注册"), text=text)
 
 
-#: Part of a constraint's name → what is told; a card and a name of somebody else are told apart by nothing more than that.
+#: Part of a constraint's name → what is told.
 _TAKEN = {
     "credit_code": ("credit_code", enterprise_taken_text),
     "username": ("username", username_taken_text),
-    "one_card": ("ic_card_no", card_taken_text),
 }
 
 

@@ -18,4 +18,4 @@ class CardsView(AccountPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         enterprise = queries.enterprise_of(self.user)
-        return super().get_context_data(card_no=self.user.ic_card_no, enterprise=enterprise, **kwargs)
+        return super().get_context_data(card_no=queries.stated_card_no(self.user), enterprise=enterprise, **kwargs)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Registration, ReviewStatus, User
 from accounts.rights import Role
 from portal.menu import MENU, page_choices
 from tests.accounts.pages import ID_NO, client_of, errors_of, field_values, sms_to, trail, tree_of
@@ -243,12 +243,19 @@ def test_my_card_shows_the_number_of_registration_in_the_manuals_columns(operato
         "企业地址",
     ]
     assert "无符合查询条件的数据!" in texts(empty)
-    User.objects.filter(pk=operator.pk).update(ic_card_no="8950202110101")
+    Registration.objects.create(
+        user=operator,
+        role=operator.role,
+        credit_code=enterprise.credit_code,
+        ic_card_no="8950202110101",
+        status=ReviewStatus.APPROVED,
+        submitted_at=timezone.now(),
+    )
     enterprise.legal_person_id_no = ID_NO
     enterprise.save()
     page = operator_client.get("/accounts/cards/")
     assert "8950202110101" in texts(page)
-    assert "登记的卡号" in texts(page)
+    assert "登记的卡号，尚未绑定" in texts(page)
     assert ID_NO not in page.content.decode()
     assert not tree_of(page).xpath("//main//button")
 
