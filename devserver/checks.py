@@ -16,6 +16,9 @@ PRODUCTION = {
     "SECRET_KEY": os.urandom(48).hex(),
     "ALLOWED_HOSTS": "portal.example",
     "CSRF_TRUSTED_ORIGINS": "https://portal.example",
+    "FIELD_KEYS": os.urandom(24).hex(),
+    "SMS_GATEWAY_URL": "https://sms.example/messages",
+    "SMS_GATEWAY_TOKEN": os.urandom(24).hex(),
 }
 TEST = {"PORTAL_MODE": "test"}
 CHECKS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {

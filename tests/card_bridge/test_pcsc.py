@@ -185,7 +185,9 @@ def test_pcscd_ends_in_the_middle_of_a_call(
     service.stop(signal.SIGKILL)
     answers = [page.receive(timeout=60)["_args"] for _ in range(20)]
     assert {tuple(answer["Error"][1:]) for answer in answers} <= {(), ("Err:Base60408",), ("Err:Custom50070",)}
-    assert answers[-1]["Error"][1] == "Err:Base60408"
+    assert answers[-1]["Error"], "the service went while calls were waiting"
+    # The call under way fails as the card's, those after it as the service's; which of them is the last depends on the machine.
+    assert page.code("cus-sec_SpcGetCardID") == "Err:Base60408"
     service.start()
     card.wait_connected()
     wait_for_card(page, "2100000000001")

@@ -325,7 +325,7 @@ def test_a_draft_ends_with_its_page_and_with_the_session(page: Page) -> None:
     page.goto("/entry/")
     expect(page.locator("#id_remark")).to_have_value("")
     page.locator("#id_remark").fill("又一半")
-    page.get_by_role("button", name="operator1").hover()
+    page.get_by_role("link", name="operator1").hover()
     page.get_by_role("button", name="退出登录").click()
     page.wait_for_url("**/accounts/login/")
     assert page.evaluate("Object.keys(sessionStorage).filter((key) => key.startsWith('draft:'))") == []
