@@ -2,19 +2,21 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check ids bench lock clean
+.PHONY: help installed setup run test test-fast check ids bench lock clean
 
 VENV := .venv/bin/python
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Prepare .venv and the npm packages (again only when what they are made from has changed)
+installed:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old or not there: Python 3.11 or later is needed. For another one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m devserver.bootstrap
+
+setup: installed ## Prepare .venv and the npm packages (again only when what they are made from has changed)
 	@$(VENV) -m devserver vendor
 
-run: setup ## Bring up the whole portal with demo data (PORT=8000, VAR_DIR=var); Ctrl-C stops it
+run: installed ## Bring up the whole portal with demo data (PORT=8000, VAR_DIR=var); Ctrl-C stops it
 	@exec $(VENV) -m devserver run
 
 test: setup ## Run every test, those in a real browser included

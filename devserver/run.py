@@ -141,12 +141,14 @@ def start(environment: Mapping[str, str]) -> int:
     Raises DevServerError for what the person can put right.
     """
     directory, port = var_dir(environment), port_number(environment)
+    lock_file = directory / "run" / "lock"
+    if not lock_file.exists():
+        refuse_taken_port(port)  # nothing that could be left over from here holds it, and nothing is to be left of this start
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DevServerError(f"VAR_DIR={directory} cannot be made: {error.strerror}.") from error
     url = f"http://127.0.0.1:{port}"
-    lock_file = directory / "run" / "lock"
     with lock.held(lock_file, f"process {os.getpid()}, {url}/") as ours:
         if not ours:
             raise DevServerError(

@@ -17,7 +17,7 @@ from django.views.generic import TemplateView, View
 from accounts.models import User
 from accounts.rights import Right
 from core.forms.page import EntryPage
-from core.http import leave_page, safe_next
+from core.http import leave_page, safe_next, wants_part
 from core.listing import QueryPageView, RowAction
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
@@ -297,6 +297,10 @@ class FilingStatusView(FilingPage, TemplateView):
     #: A page left open does not keep its session alive.
     is_background = True
     template_name = "smartgate/filing_progress.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Only the script can use the part; who opens its address himself gets the page."""
+        return super().get(request, *args, **kwargs) if wants_part(request) else HttpResponseRedirect(url_of(states.VIEW, self.stored))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))

@@ -17,6 +17,7 @@ class FirstChoiceForm(forms.Form):
 
     REGISTER, BIND = "register", "bind"
     choice = forms.ChoiceField(
+        label=_("设置方式"),
         choices=[(REGISTER, _("快速注册")), (BIND, _("绑定本地已有账户"))],
         error_messages={"required": _("请选择“快速注册”或“绑定本地已有账户”。"), "invalid_choice": _("请从两项中选择一项。")},
     )

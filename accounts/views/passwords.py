@@ -35,14 +35,23 @@ _RESET_SECONDS = 30 * 60
 
 @method_decorator(sensitive_post_parameters(), name="dispatch")
 class ChangePasswordView(WorkPageMixin, RedirectURLMixin, FormView):
-    """The old password and a new one; the session goes on, the user's other sessions end."""
+    """The old password and a new one; the session goes on, the user's other sessions end.
+
+    Chosen freely it is a page of the work area; where it comes before anything else (`accounts.gates`) the menu would lead nowhere.
+    """
 
     title = gettext_lazy("修改密码")
     right = Right.ACCOUNT_OWN
-    keeps_place = False
     form_class = ChangePasswordForm
     next_page = "home"
-    template_name = "accounts/change_password.html"
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.must_change = request.user.is_authenticated and request.user.must_change_password
+        self.keeps_place = not self.must_change
+
+    def get_template_names(self) -> list[str]:
+        return ["accounts/must_change_password.html" if self.must_change else "accounts/change_password.html"]
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"user": self.request.user}
@@ -68,9 +77,7 @@ class ChangePasswordView(WorkPageMixin, RedirectURLMixin, FormView):
         return super().form_valid(form)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        user = self.request.user
-        own = {"next": self.get_redirect_url(), "must_change": user.is_authenticated and user.must_change_password}
-        return super().get_context_data(**kwargs) | own
+        return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
 
 
 class _VisitorsPage:

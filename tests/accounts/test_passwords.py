@@ -52,6 +52,31 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(operator):
     assert NEW not in str(vars(entry))
 
 
+def test_it_has_the_menu_and_a_place_in_the_strip_like_every_page(operator_client):
+    page = text(operator_client.get(CHANGE))
+    assert 'id="menu"' in page
+    assert "data-opened-pages" in page
+    assert text(operator_client.get(LIST)).count(f'href="{CHANGE}"') == 1, "in the strip"
+
+
+def test_as_what_comes_first_it_has_neither(operator, operator_client):
+    User.objects.filter(pk=operator.pk).update(must_change_password=True)
+    page = text(operator_client.get(CHANGE))
+    assert "您的密码由他人设置" in page
+    assert 'id="menu"' not in page
+    assert "data-opened-pages" not in page
+    assert change(operator_client).status_code == 302
+    assert f'href="{CHANGE}"' not in text(operator_client.get(LIST))
+
+
+@pytest.mark.parametrize("path", [CHANGE, "/accounts/profile/mobile/"])
+def test_a_form_with_errors_says_so_in_one_kind_of_box(operator_client, path):
+    page = text(operator_client.post(path, {}))
+    assert '<section class="alert alert-danger entry-errors" role="alert"' in page
+    for link in re.findall(r'<li><a href="#(\w+)">', page):
+        assert f'id="{link}"' in page
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

@@ -45,6 +45,19 @@ def test_a_taken_port_is_told_at_once_and_nothing_is_started(tmp_path: Path) -> 
     assert not (tmp_path / "postgres").exists()
 
 
+def test_a_refused_start_leaves_no_directory_behind(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for port in ("http", str(taken.getsockname()[1])):
+            # By make, what it does before the start included; .venv and the npm packages stay as they are.
+            start = ["make", "run", f"PORT={port}", f"VAR_DIR={tmp_path / 'var'}", "PYTHON=true", f"VENV={sys.executable}"]
+            done = subprocess.run(start, cwd=run.ROOT, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode != 0
+            assert f"{port} is" in done.stderr
+            assert not (tmp_path / "var").exists()
+
+
 @pytest.mark.covers("OPS-01")
 def test_a_second_start_over_the_same_directory_is_refused(tmp_path: Path) -> None:
     with lock.held(tmp_path / "run" / "lock", "process 1, http://127.0.0.1:8123/"):

@@ -328,6 +328,22 @@ def test_the_strip_closes_one_the_others_and_all(desk: Desk, javascript: bool) -
 
 
 @pytest.mark.covers("PRT-03")
+def test_the_strip_shows_the_current_page_on_a_phone(desk: Desk) -> None:
+    page = desk.sit("demo_operator", width=360, height=740)
+    current = page.locator(".strip-page.is-current")
+    inside = """tab => { const own = tab.getBoundingClientRect(), list = tab.parentElement.getBoundingClientRect();
+      return own.left >= list.left - 1 && own.right <= list.right + 1; }"""
+    paths = ("/smartgate/filings/", "/smartgate/filings/new/", "/accounts/profile/", "/accounts/cards/", "/accounts/security/")
+    for path in (*paths, paths[2], paths[0]):
+        page.goto(path)
+        expect(current).to_have_count(1)
+        page.wait_for_timeout(300)
+        assert current.evaluate(inside), f"{path} is not to be seen in the strip"
+        if path == paths[-1]:
+            expect(page.get_by_role("button", name="向左移动")).to_be_visible()
+
+
+@pytest.mark.covers("PRT-03")
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
 def test_folded_menu_and_theme_are_remembered(desk: Desk, javascript: bool) -> None:
     page = desk.sit("demo_operator", javascript=javascript)

@@ -195,7 +195,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
     "smartgate/filings/<int:pk>/status/": (
-        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 302, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
     "smartgate/filings/<int:pk>/edit/": (

@@ -387,6 +387,13 @@ def test_the_page_brings_itself_up_to_date(operator, operator_client):
     assert 'id="id_status" hx-swap-oob' in done
 
 
+def test_the_part_opened_by_hand_is_the_page(operator, operator_client, other_client):
+    filing = make_filing(operator)
+    url = f"/smartgate/filings/{filing.pk}/status/"
+    assert operator_client.get(url)["Location"] == f"/smartgate/filings/{filing.pk}/"
+    assert other_client.get(url).status_code == 404
+
+
 def test_saving_without_a_change_leaves_no_entry_in_the_trail(operator, operator_client):
     filing = make_filing(operator)
     operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", entry_post("save", lock_version=1))

@@ -19,8 +19,13 @@ if (strip) {
     });
   }
   list.addEventListener("scroll", show, { passive: true });
-  new ResizeObserver(show).observe(list);
-  list.querySelector(".is-current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // The buttons take their room from the list: only when they stand is it known which part of it is to be seen.
+  const settle = () => {
+    show();
+    list.querySelector(".is-current")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  };
+  settle();
+  new ResizeObserver(settle).observe(list);
 
   const pathOf = (address) => new URL(address, location.href).pathname;
   strip.addEventListener("submit", (event) => {
