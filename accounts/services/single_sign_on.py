@@ -109,8 +109,6 @@ def check_bindable(*, account: CentralAccount, user: User) -> None:
     """
     with audit.refusals_recorded(action="accounts.single_sign_on.bind", obj=user, actor=user, enterprise_id=user.enterprise_id):
         _check_bindable(account, user)
-        if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, uid=account.sub).exists():
-            raise NotBoundError(_bound_meanwhile())
 
 
 def bind(*, account: CentralAccount, user: User) -> None:
@@ -234,6 +232,8 @@ def _check_bindable(account: CentralAccount, local: User) -> None:
             % {"enterprise": account.enterprise_name},
             field="username",
         )
+    if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, uid=account.sub).exists():
+        raise NotBoundError(_bound_meanwhile())
     if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, user=local).exists():
         raise NotBoundError(
             _("该本地账户已绑定其他中央标准版账号，不能重复绑定。请使用另一个本地账户，或返回选择快速注册。"), field="username"
