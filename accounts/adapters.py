@@ -11,9 +11,11 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import AuthError
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -26,7 +28,7 @@ from accounts import known_browsers, standard_edition
 from accounts.closed import why_closed
 from accounts.models import LoginMethod, LoginOutcome, User
 from accounts.services import login as login_services
-from accounts.services import second_factor, sessions
+from accounts.services import second_factor, sessions, single_sign_on
 from core import audit
 from core.fields import decrypt, encrypt
 
@@ -71,7 +73,9 @@ class AccountAdapter(DefaultAccountAdapter):
         response: HttpResponse = super().post_login(request, user, **kwargs)
         self._record(request, user, LoginOutcome.SUCCEEDED)
         known_browsers.remember(request, response, user.username)
-        standard_edition.keep(request, (kwargs.get("signal_kwargs") or {}).get("sociallogin"))
+        login = (kwargs.get("signal_kwargs") or {}).get("sociallogin")
+        if login is None or not login.state.get(standard_edition.BINDS) or _bind(request, login, user):
+            standard_edition.keep(request, login)
         return response
 
     def _refuse(self, request: HttpRequest, user: User, reason: str) -> HttpResponse:
@@ -89,6 +93,17 @@ class AccountAdapter(DefaultAccountAdapter):
             ip=audit.client_address(request),
             user_agent=request.headers.get("User-Agent", ""),
         )
+
+
+def _bind(request: HttpRequest, login: SocialLogin, user: User) -> bool:
+    """绑定本地已有账户, at the end of the login that it was asked for in. He stays logged in, and is told, when it is refused now."""
+    account = standard_edition.CentralAccount.from_claims(login.state["claims"])
+    try:
+        single_sign_on.bind(account=account, user=user)
+    except single_sign_on.NotBoundError as refusal:
+        messages.error(request, str(refusal))
+        return False
+    return True
 
 
 def _method(request: HttpRequest, user: User) -> LoginMethod:

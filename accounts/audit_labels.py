@@ -40,6 +40,7 @@ ACTIONS: dict[str, str | Promise] = {
     "accounts.second_factor.use": _("通过双重验证"),
     "accounts.single_sign_on.register": _("中央标准版快速注册"),
     "accounts.single_sign_on.bind": _("绑定中央标准版账户"),
+    "accounts.single_sign_on.unbind": _("解除绑定中央标准版账户"),
     "accounts.single_sign_on.sign_off": _("中央标准版退出"),
 }
 VALUES: dict[str, str | Promise] = {"sessions": _("会话")}

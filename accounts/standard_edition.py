@@ -47,6 +47,8 @@ LEEWAY_SECONDS = 30
 BACKCHANNEL_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 #: In the session: what a login through the standard edition left behind, and what a logout on its way there will bring back.
 KEPT = "standard_edition"
+#: In a login's state: the central account is to be bound to the user once he has logged in wholly.
+BINDS = "binds"
 LEAVING = "standard_edition_leaving"
 
 
@@ -257,9 +259,16 @@ def finish(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def log_in(request: HttpRequest, login: SocialLogin, user: User, *, target: str) -> HttpResponse:
-    """Log in who has just made his first settings; second factors are asked for as at every login."""
-    login.user, login.account = user, SocialAccount.objects.get(provider=settings.STANDARD_EDITION, uid=login.account.uid)
+def log_in(request: HttpRequest, login: SocialLogin, user: User, *, target: str, binds: bool = False) -> HttpResponse:
+    """Log in who has just made his first settings; second factors are asked for as at every login.
+
+    With `binds` the central account is bound to `user` at the end of that (accounts/adapters.py), and not before.
+    """
+    login.user = user
+    if binds:
+        login.state[BINDS] = True
+    else:
+        login.account = SocialAccount.objects.get(provider=settings.STANDARD_EDITION, uid=login.account.uid)
     record_authentication(request, user, "socialaccount", provider=login.account.provider, uid=login.account.uid)
     response: HttpResponse = perform_login(request, user, redirect_url=target, signal_kwargs={"sociallogin": login})
     return response

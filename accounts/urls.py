@@ -46,6 +46,7 @@ urlpatterns = [
     path("security/sessions/", sessions.SessionsView.as_view(), name="sessions"),
     path("security/sessions/<int:pk>/end/", sessions.EndSessionView.as_view(), name="end_session"),
     path("security/sessions/end-others/", sessions.EndOtherSessionsView.as_view(), name="end_other_sessions"),
+    path("security/standard-edition/", second_factor.UnbindView.as_view(), name="standard_edition_unbind"),
     path("security/history/", history.LoginHistoryView.as_view(), name="login_history"),
     path("oidc/standard_edition/login/callback/", single_sign_on.CallbackView.as_view(), name="standard_edition_callback"),
     path("standard-edition/", single_sign_on.StartView.as_view(), name="standard_edition"),

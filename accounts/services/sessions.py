@@ -70,13 +70,16 @@ def end_session(*, user: User, pk: int) -> None:
         _end([row], user=user, actor=user, action="accounts.session.end")
 
 
-def end_other_sessions(*, user: User, except_key: str | None, actor: User | None = None) -> int:
+def end_other_sessions(*, user: User, except_key: str | None, actor: User | None = None, central_account: str = "") -> int:
     """End all sessions of `user` but the one with the key `except_key` (退出其他全部); gives how many rows there were.
 
-    `actor` is who does it when it is not the user himself.
+    `actor` is who does it when it is not the user himself; with `central_account` (its sub) only sessions that came from it end.
     """
     with transaction.atomic():
-        rows = list(UserSession.objects.select_for_update().filter(user=user).exclude(session_key=except_key or ""))
+        found = UserSession.objects.select_for_update().filter(user=user).exclude(session_key=except_key or "")
+        if central_account:
+            found = found.filter(data__standard_edition__sub=central_account)
+        rows = list(found)
         if rows:
             _end(rows, user=user, actor=actor or user, action="accounts.session.end_others")
     return len(rows)

@@ -1,5 +1,7 @@
-"""中央标准版 for the first time (ACC-09, M1 §1.4): 快速注册 and binding an existing local account; and sessions that end from there."""
+"""中央标准版 for the first time (ACC-09, M1 §1.4): 快速注册 and binding an existing local account; bindings that end, sessions that end
+from there."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from allauth.socialaccount.models import SocialAccount
@@ -12,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Enterprise, Registration, ReviewStatus, User
 from accounts.rights import ENTERPRISE_ROLES, ApplicationKey, Role
+from accounts.services import sessions
 from accounts.services.notes import tell
 from accounts.standard_edition import CentralAccount
 from core import audit
@@ -26,6 +29,14 @@ class NotBoundError(ActionRefused):
     def __init__(self, text: str, *, field: str = "") -> None:
         super().__init__(text)
         self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a user is told of the central account that logs in as him."""
+
+    username: str
+    since: datetime
 
 
 def register(*, account: CentralAccount, username: str, password: str, ip: str, at: datetime | None = None) -> Registration:
@@ -91,10 +102,20 @@ def register(*, account: CentralAccount, username: str, password: str, ip: str, 
         raise _told_apart(error) from None
 
 
-def bind(*, account: CentralAccount, user: User, at: datetime | None = None) -> None:
-    """绑定本地已有账户: from now on the central account logs in as `user`, who has proven his password. He is told.
+def check_bindable(*, account: CentralAccount, user: User) -> None:
+    """Refuse early what `bind` would refuse, so that nobody passes a second factor in vain. A refusal is audited; nothing is changed.
 
-    Raises NotBoundError: the local account is of another enterprise or of none, or is bound already.
+    `user` has proven his password. Raises NotBoundError, as `bind`.
+    """
+    with audit.refusals_recorded(action="accounts.single_sign_on.bind", obj=user, actor=user, enterprise_id=user.enterprise_id):
+        _check_bindable(account, user)
+
+
+def bind(*, account: CentralAccount, user: User) -> None:
+    """绑定本地已有账户: from now on the central account logs in as `user`. He is told.
+
+    To be called when `user` has logged in wholly, second factor and all: the password alone attaches nothing.
+    Raises NotBoundError: the local account is of another enterprise or of none, or one of the two is bound already.
     """
     try:
         with (
@@ -102,16 +123,7 @@ def bind(*, account: CentralAccount, user: User, at: datetime | None = None) -> 
             transaction.atomic(),
         ):
             local = User.objects.select_for_update(of=("self",)).select_related("enterprise").get(pk=user.pk)
-            if local.role not in ENTERPRISE_ROLES or local.enterprise is None or local.enterprise.credit_code != account.credit_code:
-                raise NotBoundError(
-                    _("该本地账户不属于中央账号所在的企业（%(enterprise)s），不能绑定。请使用本企业的本地账户，或返回选择快速注册。")
-                    % {"enterprise": account.enterprise_name},
-                    field="username",
-                )
-            if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, user=local).exists():
-                raise NotBoundError(
-                    _("该本地账户已绑定其他中央标准版账号，不能重复绑定。请使用另一个本地账户，或返回选择快速注册。"), field="username"
-                )
+            _check_bindable(account, local)
             _bind(account, local)
             audit.record(
                 action="accounts.single_sign_on.bind",
@@ -125,6 +137,54 @@ def bind(*, account: CentralAccount, user: User, at: datetime | None = None) -> 
             tell(local, subject=_("已绑定中央标准版账号"), text=text % {"username": local.username})
     except IntegrityError as error:
         raise _told_apart(error) from None
+
+
+def binding_of(user: User) -> Binding | None:
+    """The central account that is bound to this user, or None."""
+    found = SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, user=user).first()
+    return Binding(username=str(found.extra_data.get("username", "")), since=found.date_joined) if found else None
+
+
+def may_be_bound(user: User) -> bool:
+    """Whether a central account can be bound to this user at all: he is of an enterprise."""
+    return user.role in ENTERPRISE_ROLES and user.enterprise_id is not None
+
+
+def unbinding_refusal(user: User) -> str:
+    """Why this user's binding stays, and what to do; empty where it may go."""
+    if user.has_usable_password():
+        return ""
+    return _("您的账号未设置登录密码，解除绑定后将无法登录。请先退出登录，在登录页点击“忘记密码”设置密码，再解除绑定。")
+
+
+def unbind(*, user: User, session_key: str | None) -> bool:
+    """解除绑定: the central account no longer logs in as `user`, who has just proven that it is he; gives whether there was a binding.
+
+    The sessions that came from the central account end, but the one with `session_key`, in which he asks for it. He is told.
+    Raises ActionRefused where he would be left without a way to log in.
+    """
+    with (
+        audit.refusals_recorded(action="accounts.single_sign_on.unbind", obj=user, actor=user, enterprise_id=user.enterprise_id),
+        transaction.atomic(),
+    ):
+        local = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+        bound = SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, user=local).first()
+        if bound is None:
+            return False
+        if refusal := unbinding_refusal(local):
+            raise ActionRefused(refusal)
+        sessions.end_other_sessions(user=local, except_key=session_key, central_account=bound.uid)
+        bound.delete()
+        audit.record(
+            action="accounts.single_sign_on.unbind",
+            obj=local,
+            actor=local,
+            enterprise_id=local.enterprise_id,
+            before={"central_account": bound.extra_data.get("username", "")},
+        )
+        text = _("您的账号 %(username)s 已解除与中央标准版账号的绑定，不能再由其登录。如非本人操作，请立即修改密码并联系平台客服。")
+        tell(local, subject=_("已解除中央标准版账号绑定"), text=text % {"username": local.username})
+    return True
 
 
 def end_sessions(*, sub: str, sid: str) -> int:
@@ -165,6 +225,21 @@ def _enterprise(account: CentralAccount, status: ReviewStatus) -> tuple[Enterpri
     return enterprise, is_new
 
 
+def _check_bindable(account: CentralAccount, local: User) -> None:
+    if not may_be_bound(local) or local.enterprise is None or local.enterprise.credit_code != account.credit_code:
+        raise NotBoundError(
+            _("该本地账户不属于中央账号所在的企业（%(enterprise)s），不能绑定。请使用本企业的本地账户，或返回选择快速注册。")
+            % {"enterprise": account.enterprise_name},
+            field="username",
+        )
+    if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, uid=account.sub).exists():
+        raise NotBoundError(_bound_meanwhile())
+    if SocialAccount.objects.filter(provider=settings.STANDARD_EDITION, user=local).exists():
+        raise NotBoundError(
+            _("该本地账户已绑定其他中央标准版账号，不能重复绑定。请使用另一个本地账户，或返回选择快速注册。"), field="username"
+        )
+
+
 def _bind(account: CentralAccount, user: User) -> None:
     SocialAccount.objects.create(provider=settings.STANDARD_EDITION, uid=account.sub, user=user, extra_data={"username": account.username})
 
@@ -183,5 +258,9 @@ def _told_apart(error: IntegrityError) -> Exception:
     if "username" in constraint:
         return NotBoundError(_("该用户名已被使用（不区分大小写），请换一个。"), field="username")
     if "socialaccount" in constraint:
-        return NotBoundError(_("该中央标准版账号已完成首次登录设置，请重新点击“中央标准版”登录。"))
+        return NotBoundError(_bound_meanwhile())
     return error
+
+
+def _bound_meanwhile() -> str:
+    return _("该中央标准版账号已完成首次登录设置，请重新点击“中央标准版”登录。")

@@ -1,4 +1,4 @@
-"""登录安全 and the pages of the second factor (ACC-14): django-allauth's views in the portal's frame.
+"""登录安全, the pages of the second factor (ACC-14), django-allauth's views in the portal's frame, and the end of a binding (ACC-09).
 
 Every page but the two of logging in stands behind the login; changes ask for the password, a code or a passkey again, unless that was
 asked a few minutes ago.
@@ -7,6 +7,7 @@ asked a few minutes ago.
 from typing import Any
 
 from allauth.account import views as account_views
+from allauth.account.decorators import reauthentication_required
 from allauth.mfa.base import views as mfa_views
 from allauth.mfa.recovery_codes import views as code_views
 from allauth.mfa.totp import views as totp_views
@@ -14,12 +15,14 @@ from allauth.mfa.webauthn import views as passkey_views
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 
+from accounts import standard_edition
 from accounts.rights import Right
-from accounts.services import second_factor, sessions
+from accounts.services import second_factor, sessions, single_sign_on
 from accounts.views.own import own_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
@@ -42,8 +45,11 @@ class SecurityView(WorkPageMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = own_user(self.request)
         set_up, required = second_factor.set_up_of(user), second_factor.is_required_of(user)
+        binding = single_sign_on.binding_of(user)
         return super().get_context_data(
             set_up=set_up,
+            binding=binding,
+            shows_binding=binding is not None or (standard_edition.is_open() and single_sign_on.may_be_bound(user)),
             is_required=required,
             is_missing=required and not set_up.has_factor,
             # Offered once: whoever goes elsewhere has left it.
@@ -172,6 +178,39 @@ class NewRecoveryCodesView(_SecurityPage, code_views.GenerateRecoveryCodesView):
 
 class DownloadRecoveryCodesView(_SecurityPage, code_views.DownloadRecoveryCodesView):
     """下载恢复代码: a text file."""
+
+
+@method_decorator(reauthentication_required, name="dispatch")
+class _ProvenAgainView(TemplateView):
+    """A page for who has just proven again that it is he."""
+
+
+class UnbindView(_SecurityPage, _ProvenAgainView):
+    """解除绑定 of the central account, with a question first. Once it is gone, asking again changes nothing."""
+
+    title = _("解除绑定中央标准版账号")
+    template_name = "accounts/security/unbind.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = own_user(request)
+        binding = single_sign_on.binding_of(user)
+        if binding is None:
+            return self._nothing_bound()
+        return self.render_to_response(self.get_context_data(binding=binding, refusal=single_sign_on.unbinding_refusal(user)))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            was_bound = single_sign_on.unbind(user=own_user(request), session_key=request.session.session_key)
+        except ActionRefused as refusal:
+            return self.refused(refusal)
+        if not was_bound:
+            return self._nothing_bound()
+        messages.success(request, str(_("已解除绑定，今后请使用本地账号登录。")))
+        return HttpResponseRedirect(self.get_success_url())
+
+    def _nothing_bound(self) -> HttpResponse:
+        messages.info(self.request, str(_("您的账号没有绑定中央标准版账号。")))
+        return HttpResponseRedirect(self.get_success_url())
 
 
 class AuthenticateView(mfa_views.AuthenticateView):

@@ -147,7 +147,7 @@ class RegisterView(PendingView):
 
 @method_decorator(sensitive_post_parameters("password"), name="dispatch")
 class BindView(PendingView):
-    """绑定本地已有账户: who proves the local account's password may log in to it by the central account from now on."""
+    """绑定本地已有账户: who logs in to the local account here, by password and second factor, may do so by the central one from now on."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(BindForm())
@@ -173,12 +173,12 @@ class BindView(PendingView):
             return self._page(form)
         request.session[LOGIN_ATTEMPT] = attempt.pk
         try:
-            single_sign_on.bind(account=self.account, user=user)
+            single_sign_on.check_bindable(account=self.account, user=user)
         except single_sign_on.NotBoundError as refusal:
             form.add_error(refusal.field or None, str(refusal))
             return self._page(form)
         clear_pending_signup(request)
-        return standard_edition.log_in(request, self.login, user, target=self.target)
+        return standard_edition.log_in(request, self.login, user, target=self.target, binds=True)
 
     def _page(self, form: BindForm) -> HttpResponse:
         return render(self.request, "accounts/single_sign_on_bind.html", {"form": form, "account": self.account})

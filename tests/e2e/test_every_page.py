@@ -58,6 +58,7 @@ STEPS = {
     "accounts/standard-edition/first/register/",
     "accounts/standard-edition/first/bind/",
     "accounts/standard-edition/done/",
+    "accounts/security/standard-edition/",
     "accounts/2fa/authenticate/",
     "accounts/2fa/reauthenticate/",
     "accounts/2fa/totp/activate/",

@@ -108,6 +108,16 @@ def there(desk: Desk) -> str:
     return found[1]
 
 
+def to_the_end_of_the_binding(page: Page, password: str) -> None:
+    """登录安全, 解除绑定, the password once more, up to the question."""
+    page.goto("/accounts/security/")
+    page.get_by_role("link", name="解除绑定").click()
+    expect(page.get_by_role("heading", name="身份验证", level=1)).to_be_visible()
+    page.get_by_label("密码").fill(password)
+    page.get_by_role("button", name="继续").click()
+    expect(page.get_by_role("heading", name="解除绑定中央标准版账号", level=1)).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("javascript", "central", "local"),
     [(True, "dl_operator", "demo_operator"), (False, "dl_admin", "demo_admin")],
@@ -132,6 +142,13 @@ def test_binding_the_account_one_has(desk: Desk, javascript: bool, central: str,
     log_out(page)
     sign_on(page, central)
     expect(page).to_have_url(re.compile(rf"{re.escape(LIST)}$"))
+    to_the_end_of_the_binding(page, PASSWORD)
+    page.get_by_role("button", name="解除绑定").click()
+    expect(page.get_by_text("已解除绑定，今后请使用本地账号登录。")).to_be_visible()
+    expect(page.get_by_text("未绑定", exact=True)).to_be_visible()
+    log_out(page)
+    sign_on(page, central)
+    expect(page.get_by_role("heading", name="首次登录设置")).to_be_visible()
 
 
 def test_every_page_of_the_way_is_looked_at(desk: Desk) -> None:
@@ -168,6 +185,10 @@ def test_every_page_of_the_way_is_looked_at(desk: Desk) -> None:
     page.goto("/accounts/standard-edition/first/")
     register(page, "yingkou01")
     look("快速注册成功")
+    to_the_end_of_the_binding(page, LOCAL_PASSWORD)
+    look("解除绑定")
+    page.goto("/accounts/security/")
+    look("登录安全 with a binding")
     page.goto(f"{there(desk)}/logout")
     look_over_there("logout over there")
     assert problems == []

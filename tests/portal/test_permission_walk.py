@@ -153,6 +153,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
     # The walk's sessions have no rows; one's own and a stranger's are told apart in tests/accounts/test_sessions.py.
     "accounts/security/sessions/<int:pk>/end/": (work(Right.ACCOUNT_OWN, 405), work(Right.ACCOUNT_OWN, 404)),
     "accounts/security/sessions/end-others/": (work(Right.ACCOUNT_OWN, 405), work(Right.ACCOUNT_OWN, 302)),
+    "accounts/security/standard-edition/": (work(Right.ACCOUNT_OWN, 302), work(Right.ACCOUNT_OWN, 302)),
     "accounts/security/history/": (work(Right.ACCOUNT_OWN, 200), work(Right.ACCOUNT_OWN, 302)),
     # Whoever is to change his second factors proves first that it is still he, before anything is looked for.
     "accounts/reauthenticate/": (work(Right.ACCOUNT_OWN, 200), work(Right.ACCOUNT_OWN, 200)),
