@@ -228,7 +228,9 @@ def test_a_user_name_that_somebody_has_is_told(edition, person, operator):
 
 def test_no_choice_is_told(edition, person):
     person.sign_on("new_admin")
-    assert "请选择" in person.here.post(FIRST, {}).content.decode()
+    page = person.here.post(FIRST, {}).content.decode()
+    assert '<a href="#id_choice">设置方式：请选择“快速注册”或“绑定本地已有账户”。</a>' in page
+    assert 'id="id_choice"' in page
     assert person.here.post(FIRST, {"choice": "other"}).status_code == 200
     assert person.here.post(FIRST, {"choice": "bind"})["Location"] == BIND
 
