@@ -124,6 +124,7 @@ class PortalUserAdmin(NeverDeleted, UserAdmin):
     #: Set by what happens to the account; 解冻 is an action, so that it is audited.
     readonly_fields = [
         "masked_identity",
+        "card_no",
         "granted",
         "must_change_password",
         "last_login",
@@ -136,7 +137,7 @@ class PortalUserAdmin(NeverDeleted, UserAdmin):
         (None, {"fields": ["username", "password"]}),
         (
             _("用户信息"),
-            {"fields": ["full_name", "masked_identity", "mobile", "email", "role", "enterprise", "unloading_code", "ic_card_no"]},
+            {"fields": ["full_name", "masked_identity", "mobile", "email", "role", "enterprise", "unloading_code", "card_no"]},
         ),
         (_("权限"), {"fields": ["is_active", "must_change_password", "granted", "is_staff", "is_superuser", "groups", "user_permissions"]}),
         (_("时间"), {"fields": ["last_login", "date_joined", "first_login_verified_at", "frozen_at", "dormancy_warned_at"]}),
@@ -167,6 +168,11 @@ class PortalUserAdmin(NeverDeleted, UserAdmin):
     def masked_identity(self, user: User) -> str:
         """210***********1234."""
         return user.masked_id_no or "-"
+
+    @admin.display(description=_("IC 卡号"))
+    def card_no(self, user: User) -> str:
+        """Bound by the card alone, never typed in."""
+        return user.ic_card_no or "-"
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         # A password that staff chose is not the user's own.

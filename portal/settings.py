@@ -289,6 +289,13 @@ RELAY_HANDLER_ATTEMPTS: int = env.int("RELAY_HANDLER_ATTEMPTS", default=10)
 RELAY_MAX_MESSAGE_BYTES: int = env.int("RELAY_MAX_MESSAGE_BYTES", default=10 * 1024 * 1024)
 
 # -- Smart gate ---------------------------------------------------------------------------------
+#: Where the card bridge, or the official control, answers on the user's own computer.
+CARD_BRIDGE_URL: str = env.str("CARD_BRIDGE_URL", default="ws://127.0.0.1:61232")
+#: By which private extensions of its certificate a legal person's card is known, as 1.3.6.1.4.1.5315.100.5.12=01 (`domain.md` §2: their
+#: meaning is not published). Empty: by the legal person's ID number alone.
+CARD_LEGAL_PERSON_MARKS: list[str] = env.list("CARD_LEGAL_PERSON_MARKS", default=[])
+#: So long before its end the user is warned of his card's certificate (CARD-08).
+CARD_END_WARNING_DAYS: int = env.int("CARD_END_WARNING_DAYS", default=30)
 #: Whether 申报 demands a card signature (CARD-05). Off until the card issue brings the bridge.
 CARD_REQUIRED: bool = env.bool("CARD_REQUIRED", default=False)
 
@@ -364,7 +371,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
-        "connect-src": [SELF],
+        # The user's own computer reads his card, not the portal's.
+        "connect-src": [SELF, CARD_BRIDGE_URL],
         # A browser follows this rule through redirects: signing on and off passes through the standard edition's own address.
         "form-action": [SELF, *([STANDARD_EDITION_ORIGIN] if STANDARD_EDITION_ISSUER else [])],
         "base-uri": [NONE],

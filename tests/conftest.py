@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("PORTAL_MODE", "test")
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Enterprise, User
+from accounts.models import BoundCard, Enterprise, User
 from accounts.rights import ApplicationKey, Role
 from reference import queries as reference_queries
 
@@ -55,6 +56,27 @@ def make_user(username: str, role: Role, enterprise: Enterprise | None = None, *
     """A user whose password is PASSWORD, who has been here before and may use all applications; `extra` says otherwise."""
     extra = {"first_login_verified_at": timezone.now(), "applications": ApplicationKey.values, **extra}
     return User.objects.create_user(username, password=PASSWORD, full_name=username, role=role, enterprise=enterprise, **extra)
+
+
+def bind_card(user: User, card_no: str = "2100012345678") -> BoundCard:
+    """A card of this number, bound to the user without any examination; its certificate is none."""
+    assert user.enterprise is not None
+    now = timezone.now()
+    user.bound_card = BoundCard.unscoped.create(
+        user=user,
+        enterprise=user.enterprise,
+        card_no=card_no,
+        certificate_no="1A2B",
+        certificate=b"no certificate",
+        key_name="SM2",
+        holder_name=user.full_name,
+        enterprise_name=user.enterprise.name,
+        organisation_code=user.enterprise.organisation_code,
+        valid_from=now - timedelta(days=1),
+        valid_to=now + timedelta(days=365),
+        bound_at=now,
+    )
+    return user.bound_card
 
 
 @pytest.fixture

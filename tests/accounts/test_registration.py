@@ -31,7 +31,7 @@ from tests.accounts.registering import (
     to_step_3,
     user_data,
 )
-from tests.conftest import make_enterprise, make_user
+from tests.conftest import bind_card, make_enterprise, make_user
 from tests.factories import credit_code, identity_number
 
 pytestmark = pytest.mark.django_db
@@ -224,7 +224,7 @@ def test_office_phones_are_taken_as_people_write_them(client, phone):
 
 @pytest.mark.covers("ACC-05")
 def test_a_registered_code_leads_to_its_administrator(client):
-    make_enterprise(77, "已注册公司")
+    make_enterprise(991, "已注册公司")
     page = text(client.post(REGISTER, enterprise_data()))
     assert "该企业已注册" in page
     assert "联系本企业管理员" in page
@@ -419,7 +419,7 @@ def test_one_of_the_two_numbers_is_enough_and_they_go_where_they_belong(client):
 
 
 def test_nobody_is_kept_from_his_card_by_a_stranger_who_names_it(client):
-    make_user("cardowner", Role.CUSTOMS, ic_card_no="8950202110101")
+    bind_card(make_user("cardowner", Role.OPERATOR, make_enterprise(991, "大连持卡测试有限公司")), "8950202110101")
     to_step_3(client)
     assert client.post(REGISTER, services_data(ic_card_no="8950202110101")).status_code == 302
 

@@ -24,7 +24,7 @@ NO_RIGHT = {
     "accounts/services/review.py": "which registration founded the enterprise",
     "accounts/services/single_sign_on.py": "which accounts the standard edition's may be bound to",
     "accounts/services/second_factor.py": "who must have a second factor",
-    "accounts/models.py": "where the table is asked",
+    "accounts/models/people.py": "where the table is asked",
     "accounts/rights.py": "the table itself",
     "portal/demo.py": "what demo accounts are made with",
 }

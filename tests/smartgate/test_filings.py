@@ -14,6 +14,7 @@ from relay import services as relay_services
 from relay.models import InboundMessage, OutboundMessage
 from smartgate import services
 from smartgate.models import Filing, FilingStatus
+from tests.conftest import bind_card
 from tests.smartgate.factories import CONTAINER_LINE, LINE, header, line, make_filing
 from tests.smartgate.pages import NEW, entry_post, problems_of
 from tests.smartgate.wire import NS, receive_receipt, receive_technical_receipt, sent_files, texts
@@ -52,8 +53,7 @@ def test_saving_gives_numbers_time_and_state(operator, operator_client):
 
 @pytest.mark.covers("SGW-02")
 def test_the_trip_number_holds_the_bound_card(operator, operator_client):
-    operator.ic_card_no = "2100012345678"
-    operator.save()
+    bind_card(operator)
     operator_client.post(NEW, entry_post("save"))
     filing = Filing.unscoped.get()
     assert (len(filing.trip_no), filing.trip_no[6:19], filing.operator) == (32, "2100012345678", "2100012345678")
@@ -336,7 +336,7 @@ def test_declaring_needs_a_card_when_the_setting_says_so(operator, operator_clie
 
 
 def test_another_card_is_refused_in_the_manuals_words(operator):
-    operator.ic_card_no = "2100012345678"
+    bind_card(operator)
     filing = make_filing(operator)
     with pytest.raises(services.ActionRefused) as refusal:
         services.declare_filing(actor=operator, filing_id=filing.pk, presented_card_no="2100087654321")

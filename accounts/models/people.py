@@ -1,4 +1,4 @@
-"""Enterprises, their users, how they came to be here, and what proves who they are."""
+"""Enterprises, their users, how they registered, and what proves their qualifications."""
 
 from typing import Any, ClassVar
 
@@ -145,9 +145,6 @@ class User(AbstractUser):
     )
     #: 卸货地代码 of the terminal or yard whose staff this is; empty for everyone else.
     unloading_code = models.CharField(_("卸货地代码"), max_length=20, blank=True)
-    #: Number of the bound IC card, proved by the card itself (CARD-03): it goes into the numbers of filings. What somebody says of his card
-    #: when he registers stays in his Registration.
-    ic_card_no = models.CharField(_("IC 卡号"), max_length=13, blank=True, validators=[identifiers.validate_ic_card_no])
     #: Which of the enterprise's applications an operator may use (我的应用权限); an administrator may use all of them.
     applications = _of(ApplicationKey, _("应用权限"))
     #: When 账号验证 was passed (ACC-08); until then nothing else opens for a user of an enterprise.
@@ -166,7 +163,6 @@ class User(AbstractUser):
         verbose_name_plural = _("用户")  # type: ignore[assignment]
         constraints = [
             models.UniqueConstraint(Lower("username"), name="user_username_any_case"),
-            models.UniqueConstraint("ic_card_no", condition=~models.Q(ic_card_no=""), name="user_one_card_one_account"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known"),
             models.CheckConstraint(
                 condition=models.Q(enterprise__isnull=False) | ~models.Q(role__in=sorted(ENTERPRISE_ROLES)),
@@ -186,6 +182,13 @@ class User(AbstractUser):
             return None
         opened = frozenset(self.enterprise.applications)
         return opened if self.is_administrator else opened & frozenset(self.applications)
+
+    @property
+    def ic_card_no(self) -> str:
+        """Number of the bound IC card, empty without one. It goes into the numbers of filings: what somebody only says of his card when he
+        registers stays in his Registration. Asks the database the first time."""
+        bound = getattr(self, "bound_card", None)
+        return bound.card_no if bound is not None else ""
 
     @property
     def masked_mobile(self) -> str:
@@ -290,133 +293,3 @@ class Qualification(models.Model):
 
     def __str__(self) -> str:
         return str(self.enterprise)
-
-
-class SmsPurpose(models.TextChoices):
-    """What an SMS code is good for: a code for one thing opens no other."""
-
-    REGISTRATION = "registration", _("用户注册")
-    FIRST_LOGIN = "first_login", _("账号验证")
-    PASSWORD_RESET = "password_reset", _("找回密码")
-    NEW_MOBILE = "new_mobile", _("更换手机号")
-    #: No code, but counted like one: an administrator's password for an operator goes to a number that he names.
-    ONE_TIME_PASSWORD = "one_time_password", _("一次性密码")
-
-
-class SmsCode(models.Model):
-    """A code under way to a phone. Of the six digits only a keyed digest is kept."""
-
-    purpose = models.CharField(max_length=20, choices=SmsPurpose.choices)
-    mobile = models.CharField(max_length=11)
-    digest = models.CharField(max_length=64)
-    ip = models.CharField(max_length=64, blank=True)
-    tries = models.PositiveSmallIntegerField(default=0)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True)
-
-    class Meta:
-        verbose_name = _("短信验证码")
-        verbose_name_plural = _("短信验证码")
-        indexes = [
-            models.Index(fields=["mobile", "-created_at"], name="sms_code_mobile"),
-            models.Index(fields=["ip", "-created_at"], name="sms_code_ip"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M:%S}"
-
-
-class LoginMethod(models.TextChoices):
-    """By what somebody logged in."""
-
-    PASSWORD = "password", _("用户名密码")
-    SINGLE_SIGN_ON = "single_sign_on", _("中央标准版")
-    PASSKEY = "passkey", _("通行密钥")
-
-
-class LoginOutcome(models.TextChoices):
-    """How an attempt to log in ended."""
-
-    FAILED = "failed", _("用户名或密码不正确")
-    #: The second factor is still to come; if it never does, this stays.
-    PROVEN = "proven", _("密码正确，未完成登录")
-    SUCCEEDED = "succeeded", _("成功")
-    #: The password was right and the account may not be used: pending, rejected, frozen, disabled.
-    CLOSED = "closed", _("账号不可用")
-    THROTTLED = "throttled", _("尝试过多")
-
-
-class LoginAttempt(models.Model):
-    """One attempt to log in: the login history of a user (ACC-14) and what the throttle counts.
-
-    `account` is a keyed digest of what was typed as user name: people type passwords into that field, too.
-    """
-
-    at = models.DateTimeField(_("时间"))
-    account = models.CharField(max_length=64)
-    user = models.ForeignKey("accounts.User", verbose_name=_("用户"), null=True, on_delete=models.CASCADE, related_name="login_attempts")
-    method = models.CharField(_("登录方式"), max_length=20, choices=LoginMethod.choices)
-    outcome = models.CharField(_("结果"), max_length=20, choices=LoginOutcome.choices)
-    #: Whether the browser had logged in to this account before.
-    known_browser = models.BooleanField(_("常用浏览器"), default=False)
-    ip = models.CharField(_("来源地址"), max_length=64, blank=True)
-    place = models.CharField(_("地点"), max_length=100, blank=True)
-    device = models.CharField(_("设备"), max_length=100, blank=True)
-    user_agent = models.CharField(max_length=300, blank=True)
-
-    class Meta:
-        verbose_name = _("登录记录")
-        verbose_name_plural = _("登录记录")
-        indexes = [
-            models.Index(fields=["account", "-at"], name="login_attempt_account"),
-            models.Index(fields=["ip", "-at"], name="login_attempt_ip"),
-            models.Index(fields=["user", "-at", "-id"], name="login_attempt_user"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.outcome}"
-
-
-class CardPurpose(models.TextChoices):
-    """What a card signs a challenge for: one for logging in binds no card."""
-
-    LOGIN = "login", _("卡介质登录")
-    BIND = "bind", _("绑定IC卡")
-    AUTHORISE = "authorise", _("法人卡授权")
-
-
-class CardChallenge(models.Model):
-    """32 random bytes that a card is to sign: one use, two minutes, for one browser (CARD-02)."""
-
-    value = models.CharField(max_length=64, primary_key=True)
-    purpose = models.CharField(max_length=20, choices=CardPurpose.choices)
-    #: Keyed digest of whom it was given to: what another browser sends back is of no use.
-    bound_to = models.CharField(max_length=64)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(db_index=True)
-    used_at = models.DateTimeField(null=True)
-
-    class Meta:
-        verbose_name = _("卡签名随机数")
-        verbose_name_plural = _("卡签名随机数")
-
-    def __str__(self) -> str:
-        return f"{self.purpose} {self.created_at:%Y-%m-%d %H:%M:%S}"
-
-
-class RevocationListCopy(models.Model):
-    """The CRL that was last fetched from an address, for every web process and worker."""
-
-    url = models.URLField(max_length=500, unique=True)
-    der = models.BinaryField()
-    this_update = models.DateTimeField()
-    next_update = models.DateTimeField(null=True)
-    fetched_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = _("证书吊销列表")
-        verbose_name_plural = _("证书吊销列表")
-
-    def __str__(self) -> str:
-        return self.url
