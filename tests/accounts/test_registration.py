@@ -224,7 +224,7 @@ def test_office_phones_are_taken_as_people_write_them(client, phone):
 
 @pytest.mark.covers("ACC-05")
 def test_a_registered_code_leads_to_its_administrator(client):
-    make_enterprise(991, "已注册公司")
+    make_enterprise(77, "已注册公司")
     page = text(client.post(REGISTER, enterprise_data()))
     assert "该企业已注册" in page
     assert "联系本企业管理员" in page

@@ -9,11 +9,12 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import Qualification, User
+from accounts.models import BoundCard, Qualification, User
 from core import rotation
 from core.fields import EncryptedTextField, decrypt, encrypt
 from notifications.services import queue_sms
 from tests.accounts.pages import ID_NO
+from tests.conftest import bind_card
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = "the-old-key-of-this-test-0123456789", "the-new-key-of-this-test-0123456789"
@@ -32,6 +33,8 @@ def stored(_old_key: None, operator: User) -> User:
     enterprise.legal_person_id_no = ID_NO
     enterprise.save()
     Qualification.unscoped.create(enterprise=enterprise, eciq_password="eciq", origin_platform_password="platform")
+    bind_card(operator)
+    BoundCard.unscoped.update(holder_id_no=ID_NO)
     queue_sms(mobile="13904110001", text="text")
     Authenticator.objects.create(user=operator, type="totp", data={"secret": encrypt("totp secret")})
     Authenticator.objects.create(
@@ -55,6 +58,7 @@ def test_the_old_key_can_be_taken_away_afterwards(stored, settings):
     settings.FIELD_KEYS = [NEW, OLD]
     outcome = run()
     assert {label: column["rotated"] for label, column in outcome.items()} == {
+        "accounts_boundcard.holder_id_no": 1,
         "accounts_enterprise.legal_person_id_no": 1,
         "accounts_qualification.eciq_password": 1,
         "accounts_qualification.origin_platform_password": 1,
@@ -65,7 +69,7 @@ def test_the_old_key_can_be_taken_away_afterwards(stored, settings):
     settings.FIELD_KEYS = [NEW]
     user = User.objects.get(pk=stored.pk)
     qualification = Qualification.unscoped.get(pk=user.enterprise_id)
-    assert (user.id_no, user.enterprise.legal_person_id_no) == (ID_NO, ID_NO)
+    assert (user.id_no, user.enterprise.legal_person_id_no, user.bound_card.holder_id_no) == (ID_NO, ID_NO, ID_NO)
     assert (qualification.eciq_password, qualification.origin_platform_password) == ("eciq", "platform")
     data = Authenticator.objects.get(type="recovery_codes").data
     assert decrypt(Authenticator.objects.get(type="totp").data["secret"]) == "totp secret"
