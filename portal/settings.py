@@ -219,6 +219,12 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
+#: Challenges for cards (CARD-02): what an address may ask for in a minute, which an enterprise's people may share, and one browser.
+CARD_CHALLENGES_PER_ADDRESS_AND_MINUTE: int = env.int("CARD_CHALLENGES_PER_ADDRESS_AND_MINUTE", default=60)
+ACCOUNT_RATE_LIMITS = {
+    "card_challenge": f"{CARD_CHALLENGES_PER_ADDRESS_AND_MINUTE}/m/ip",
+    "card_challenge_session": "20/m/key",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = _("辽宁单一窗口")

@@ -4,6 +4,7 @@ import re
 import secrets
 from datetime import datetime, timedelta
 
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -16,7 +17,7 @@ LIFETIME = timedelta(minutes=2)
 def issue(*, purpose: CardPurpose, bound_to: str, at: datetime | None = None) -> str:
     """A new challenge: 32 random bytes as 64 hex digits, which is the text that the card signs.
 
-    `bound_to` says who gets it: the key of the browser's session, and of the account where somebody is logged in.
+    `bound_to` says who gets it (`holder`).
     """
     now = at or timezone.now()
     value = secrets.token_hex(32)
@@ -38,6 +39,13 @@ def use(*, purpose: CardPurpose, value: str, bound_to: str, at: datetime | None 
     ).update(used_at=now)
     if used != 1:
         raise ChallengeRefusedError
+
+
+def holder(request: HttpRequest) -> str:
+    """Whom a challenge is given to: the browser's session, and whoever is logged in there. A visitor may have no session yet; then this is
+    an empty text, which no challenge is given out for."""
+    key = request.session.session_key or ""
+    return f"{key} {request.user.pk}" if request.user.is_authenticated else key
 
 
 def forget_old(*, at: datetime | None = None) -> int:

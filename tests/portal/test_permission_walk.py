@@ -143,6 +143,9 @@ TABLE: dict[str, tuple[Row, Row]] = {
         f"accounts/applications/<slug:key>/{action}/": (work(Right.ENTERPRISE_MANAGE, 405), work(Right.ENTERPRISE_MANAGE, 302))
         for action in ("open", "close")
     },
+    "accounts/card/challenge/": (everybody(405), everybody(200, purpose="login")),
+    "accounts/card-control/": (everybody(200), everybody(405)),
+    "accounts/card-control/card_bridge.zip": (everybody(200), everybody(405)),
     "accounts/cards/": (work(Right.ENTERPRISE_VIEW, 200), work(Right.ENTERPRISE_VIEW, 405)),
     "accounts/qualifications/": (
         work(Right.ENTERPRISE_VIEW, 200),

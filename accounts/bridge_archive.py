@@ -1,0 +1,40 @@
+"""The card bridge as it is handed to users: one zip, made from the directory `card_bridge` that this portal came with."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+DIRECTORY = "card_bridge"
+_SUFFIXES = (".py", ".md", ".txt", ".in")
+#: Every file's date in the zip, the first that it can name: the same files make the same bytes.
+_DATE = (1980, 1, 1, 0, 0, 0)
+_READABLE_FILE = 0o100644
+
+
+@cache
+def archive() -> bytes:
+    """The zip: sources, requirements and READMEs under `card_bridge/`, the same bytes for the same files. Made once a process."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as packed:
+        for path in _files(settings.BASE_DIR / DIRECTORY):
+            entry = zipfile.ZipInfo(path.relative_to(settings.BASE_DIR).as_posix(), _DATE)
+            entry.external_attr = _READABLE_FILE << 16
+            entry.create_system = 3
+            packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return made.getvalue()
+
+
+def version() -> str:
+    """The bridge's version, as its own package says it."""
+    source = (settings.BASE_DIR / DIRECTORY / "__init__.py").read_text(encoding="utf-8")
+    return next(line.partition("=")[2].strip().strip('"') for line in source.splitlines() if line.startswith("VERSION"))
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return iter(
+        sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix in _SUFFIXES and "__pycache__" not in path.parts)
+    )
