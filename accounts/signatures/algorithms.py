@@ -58,6 +58,19 @@ def verify(*, key: PublicKey, data: bytes, signature: bytes, accepts_sha1: bool 
     raise WrongSignatureError
 
 
+def for_openssl(*, key: PublicKey, data: bytes, signature: bytes) -> bytes:
+    """The signature as OpenSSL takes it: DER for elliptic curves, whichever of its forms the card gave; RSA's as it is.
+
+    Of two meanings that the bytes can have, the one that is a signature over `data`; the first where none is.
+    """
+    if key.kind == KeyKind.RSA:
+        return signature
+    width = 32 if key.kind == KeyKind.SM2 else key.material.key_size // 8
+    forms = [encode_dss_signature(r, s) for r, s in _pairs(signature, width)]
+    right = (form for form in forms if any(_matches(key, algorithm, data, form) for algorithm in _of_key(key, accepts_sha1=False)))
+    return next(right, forms[0] if forms else signature)
+
+
 def is_signed_by(*, key: PublicKey, algorithm_oid: str, data: bytes, signature: bytes) -> bool:
     """Whether an X.509 structure with the body `data` is signed by `key`, with the algorithm that it names."""
     kind, algorithm = _OF_OID.get(algorithm_oid, (None, None))

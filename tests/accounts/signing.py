@@ -1,0 +1,73 @@
+"""Evidence for tests: signatures of years ago, with what the authority said then."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from accounts.models import EvidenceKind, SignatureEvidence, User
+from accounts.services import card_signing
+from accounts.signatures import algorithms, cards, certificates, chains, revocation
+from accounts.signatures.certificates import Certificate
+from accounts.signatures.revocation import Answer, Method
+from simulators.cards.keys import KeyType
+from tests.cards import Authorities, Card
+
+TEXT = "申报 车次 202311210000000012026000000001\n企业：大连测试国际货运代理有限公司\n重量 25000 千克\n"
+THEN = datetime(2023, 11, 21, 8, 30, 15, 123456, tzinfo=UTC)
+
+
+def card_of_then(authorities: Authorities, kind: KeyType = KeyType.SM2) -> Card:
+    """A card that was good three years ago and has ended since."""
+    return authorities.card(kind, valid_from=THEN - timedelta(days=200), days=365)
+
+
+def chain_of(card: Card) -> tuple[Certificate, ...]:
+    """The card's certificate, the issuing authority's, the root's."""
+    return tuple(certificates.load(der) for der in (card.certificate, card.authority.certificate.dump(), card.authority.root.dump()))
+
+
+def answer_of(card: Card, method: Method, *, at: datetime = THEN) -> Answer:
+    """What the authority said of the card at that time."""
+    certificate, issuer, _root = chain_of(card)
+    asked: dict[str, Any] = {"certificate": certificate, "issuer": issuer, "at": at, "now": at, "source": "http://ca.test/answer"}
+    if method == Method.CRL:
+        crl = revocation.load_list(card.authority.write_crl(now=at - timedelta(days=1)))
+        return revocation.by_list(crl, grace=timedelta(), **asked)
+    question = revocation.ask_ocsp(certificate=certificate, issuer=issuer)
+    return revocation.by_ocsp(card.authority.answer_ocsp(question.der, now=at), question=question, **asked)
+
+
+def verified(card: Card, *, text: str = TEXT, method: Method | None = Method.CRL, at: datetime = THEN, raw: bool = True) -> cards.Verified:
+    """What `cards.verify` gave at that time; the signature r‖s unless not `raw`."""
+    chain = chain_of(card)
+    signature = card.sign(text.encode(), raw=raw)
+    return cards.Verified(
+        certificate=chain[0],
+        algorithm=algorithms.verify(key=chain[0].key, data=text.encode(), signature=signature),
+        data=text.encode(),
+        signature=signature,
+        chain=chains.build_chain(chain[0], trust=chains.TrustStore(chain[2:], chain[1:2]), at=at),
+        revocation=answer_of(card, method, at=at) if method else None,
+        at=at,
+    )
+
+
+@dataclass
+class Signing:
+    """Keeps evidence for one user."""
+
+    actor: User
+    authorities: Authorities
+    count: int = field(default=0)
+
+    def __call__(self, card: Card, *, document_no: str = "202311210000000012026000000001", **changes: Any) -> SignatureEvidence:
+        self.count += 1
+        return card_signing.keep(
+            verified=verified(card, **changes),
+            actor=self.actor,
+            enterprise_id=self.actor.enterprise_id,
+            kind=EvidenceKind.FILING,
+            subject="smartgate.filing.1",
+            document_no=document_no,
+            version=self.count,
+        )
