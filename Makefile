@@ -2,7 +2,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help installed setup run test test-fast check ids bench lock clean
+.PHONY: help installed setup run card test test-fast check ids bench lock clean
 
 VENV := .venv/bin/python
 
@@ -18,6 +18,9 @@ setup: installed ## Prepare .venv and the npm packages (again only when what the
 
 run: installed ## Bring up the whole portal with demo data (PORT=8000, VAR_DIR=var); Ctrl-C stops it
 	@exec $(VENV) -m devserver run
+
+card: installed ## The card in the software reader of `make run`: NO=2100000000002 changes it, NO=none takes it out
+	@exec $(VENV) -m devserver card $(NO)
 
 test: setup ## Run every test, those in a real browser included
 	@$(VENV) -m devserver system

@@ -5,8 +5,9 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 
-from devserver import checks, clean, pin, run, services, system, vendor
+from devserver import cards, checks, clean, pin, run, services, system, vendor
 from devserver.errors import DevServerError
 
 
@@ -37,13 +38,19 @@ def remove() -> int:
     return clean.run(run.var_dir(os.environ))
 
 
-COMMANDS = {
+def card(name: str = "") -> int:
+    """Show which card is in the software reader, put another one in, take it out."""
+    return cards.command(run.var_dir(os.environ), name)
+
+
+COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
     "run": (run.main, "bring up the portal with everything it needs (make run)"),
     "vendor": (copy_vendor, "copy the npm packages' files that pages use to VAR_DIR/vendor"),
     "services": (show_services, "an empty PostgreSQL and Redis for as long as the command runs"),
     "system": (system.install, "install what the browser tests need of the operating system, or say what to type"),
     "check": (checks.run, "everything short of the tests (make check)"),
     "pin": (pin.run, "pin the newest versions allowed (make lock)"),
+    "card": (card, "the card in the software reader: shown, changed by a number, taken out by `none` (make card)"),
     "clean": (remove, "remove what a portal made under VAR_DIR (make clean)"),
 }
 
@@ -53,10 +60,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m devserver")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, summary) in COMMANDS.items():
-        commands.add_parser(name, help=summary)
-    chosen = COMMANDS[parser.parse_args().command][0]
+        command = commands.add_parser(name, help=summary)
+        if name == "card":
+            command.add_argument("words", nargs="?", metavar="NUMBER|none", default="", help="which card is to be in it")
+    options = vars(parser.parse_args())
+    chosen = COMMANDS[options["command"]][0]
     try:
-        return chosen()
+        return chosen(options["words"]) if "words" in options else chosen()
     except DevServerError as error:
         print(error, file=sys.stderr)
         return 1

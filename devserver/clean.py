@@ -1,5 +1,6 @@
 """`make clean`: remove what a portal made under VAR_DIR."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from devserver.processes import end_leftovers
 #: By name and not the whole directory: VAR_DIR may be somebody's home.
 MADE = (
     "bench",
+    "cards/*.json",
+    "cards/authority",
+    "cards/demo-anchors",
+    "cards/demo-crl",
+    "cards/p256",
+    "cards/rsa2048",
     "celerybeat-schedule*",
     "customs-journal.jsonl*",
     "exchange",
@@ -40,4 +47,6 @@ def run(directory: Path) -> int:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+        with contextlib.suppress(OSError):
+            (directory / "cards").rmdir()  # an operator's own anchors and CRLs stay
     return 0

@@ -18,7 +18,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from devserver.announce import ACCOUNTS
+from devserver.cards import CardBox
 from devserver.stamps import Stamp, fingerprint
+from simulators.cards.certificates import Holder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +31,31 @@ def migrate() -> None:
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         say("Migrating the database")
         quietly("migrate", interactive=False)
+
+
+def make_cards() -> CardBox:
+    """The demo's cards, those that are not there yet; whom they name, the demo data say."""
+    from portal import demo
+
+    holders = {
+        user.username: Holder(
+            name=user.full_name,
+            id_no=user.id_no,
+            enterprise_name=user.enterprise.name,
+            organisation_code=user.enterprise.credit_code[8:17],
+            card_no="",
+        )
+        for user in demo.USERS
+        if user.enterprise
+    }
+    box = CardBox(Path(settings.VAR_DIR))
+    box.make(holders, authority_port=authority_port())
+    return box
+
+
+def authority_port() -> int:
+    """Where the test authority of this start answers."""
+    return int(os.environ["CARD_AUTHORITY_PORT"])
 
 
 def seed() -> None:
@@ -80,6 +107,7 @@ def main() -> int:
     try:
         quietly("check")
         migrate()
+        make_cards()
         seed()
         collect_static()
     except CommandError as error:

@@ -17,12 +17,15 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 
 from devserver import lock, services, vendor
+from devserver.cards import CardBox
 from devserver.errors import DevServerError
 from devserver.processes import end, end_leftovers, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_PASSWORD = "Demo12345"
 DEFAULT_PORT = 8000
+#: Where pages look for a card bridge by themselves.
+BRIDGE_PORT = 61232
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -70,6 +73,8 @@ def simulator_port(wanted: int) -> int:
 def child_environment(environment: Mapping[str, str], directory: Path, port: int, addresses: services.ServiceAddresses) -> dict[str, str]:
     """What the processes of the portal get: the person's own environment, and over it what makes this start."""
     sms_port, standard_edition_port = simulator_port(port + 10), simulator_port(port + 20)
+    cards = CardBox(directory)
+    bridge_port = simulator_port(BRIDGE_PORT)
     return {
         **environment,
         **addresses.environment(),
@@ -88,6 +93,12 @@ def child_environment(environment: Mapping[str, str], directory: Path, port: int
         "STANDARD_EDITION_ISSUER": f"http://127.0.0.1:{standard_edition_port}",
         "STANDARD_EDITION_CLIENT_ID": "liaoning-portal",
         "STANDARD_EDITION_CLIENT_SECRET": "standard-edition-simulator",
+        # The cards made by an earlier start name the port that was the authority's then.
+        "CARD_AUTHORITY_PORT": str(simulator_port(cards.authority_port() or port + 30)),
+        "CARD_TRUST_ANCHORS": str(cards.anchors),
+        "CARD_CRL_DIR": str(cards.lists),
+        "CARD_BRIDGE_PORT": str(bridge_port),
+        "CARD_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}",
         # The machine's proxy settings need not know that the simulators are here; of both names the small one counts first.
         "NO_PROXY": (direct := ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), "127.0.0.1"]))),
         "no_proxy": direct,
@@ -164,7 +175,8 @@ def start(environment: Mapping[str, str]) -> int:
             children = child_environment(environment, directory, port, addresses)
             command = [sys.executable, "-m", "devserver.launch", str(notes), "prepare", sys.executable, "-m", "devserver.prepare"]
             # Out of Ctrl-C's reach, like all our children: we hear it, and end them.
-            quiet = {"LOG_LEVEL": "WARNING", **children}  # what is worth telling, it prints
+            # What is worth telling, it prints. CRLs are asked for once, where OCSP is for each signature.
+            quiet = {"LOG_LEVEL": "WARNING", **children, "CARD_REVOCATION": "crl"}
             prepared = subprocess.run(command, cwd=ROOT, env=quiet, start_new_session=True, check=False)
             if prepared.returncode != 0:
                 raise DevServerError("The portal could not be prepared; the lines above say why.")
@@ -179,9 +191,7 @@ def supervise(environment: dict[str, str], notes: Path, url: str) -> int:
     for name, command in parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes.items():
         launched = f'exec python -m devserver.launch "$LAUNCH_NOTES" {name} {command}'
         supervisor.add_process(name, launched, env={**environment, "LAUNCH_NOTES": str(notes)}, cwd=str(ROOT))
-    sms_url = f"http://127.0.0.1:{environment['SMS_SIMULATOR_PORT']}"
-    mail = str(Path(environment["VAR_DIR"]) / "mail")
-    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD, sms_url, environment["STANDARD_EDITION_ISSUER"], mail]
+    announce = [sys.executable, "-m", "devserver.announce", url, DEMO_PASSWORD]
     with subprocess.Popen(announce, cwd=ROOT, env=environment, start_new_session=True) as announcer:
         try:
             supervisor.loop()
