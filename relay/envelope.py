@@ -37,11 +37,16 @@ class UnreadableMessageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SignInfo:
-    """A signature over the canonical business element (`canonical`); certificate and signature in base64."""
+    """A signature; certificate and signature in base64.
+
+    It covers the UTF-8 bytes of `signed_text`, which says what the business element says (docs/protocol/signed-text.md); without a
+    text, the canonical business element (`canonical`).
+    """
 
     algorithm: str
     certificate: str
     signature: str
+    signed_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def text_of(parent: etree._Element, name: str) -> str:
 
 
 def canonical(business: etree._Element) -> bytes:
-    """What a signature covers: the business element in exclusive canonical form without comments, UTF-8."""
+    """What a signature without a text covers: the business element in exclusive canonical form without comments, UTF-8."""
     return etree.tostring(business, method="c14n", exclusive=True, with_comments=False)
 
 
@@ -101,6 +106,8 @@ def build(envelope: Envelope, business: etree._Element, signature: SignInfo | No
         _add(sign_info, "algorithm", signature.algorithm)
         _add(sign_info, "certificate", signature.certificate)
         _add(sign_info, "signature", signature.signature)
+        if signature.signed_text:
+            _add(sign_info, "signed_text", signature.signed_text)
     schemas.validate(package, envelope.message_type)
     return etree.tostring(package, xml_declaration=True, encoding="UTF-8")
 

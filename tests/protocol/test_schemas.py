@@ -33,6 +33,8 @@ CODES = {
     "NOT_A_FILE",
     "HANDLER_FAILED",
     "FAIL_BOX",
+    "SIGNED_TEXT",
+    "SIGNATURE",
 }
 
 

@@ -326,24 +326,6 @@ def test_one_open_filing_per_vehicle(operator, operator_client, other_operator):
     assert AuditEntry.unscoped.filter(action="smartgate.filing.declare", refused=True, object_id=str(filing.pk)).exists()
 
 
-@pytest.mark.covers("SGW-04")
-def test_declaring_needs_a_card_when_the_setting_says_so(operator, operator_client, settings):
-    settings.CARD_REQUIRED = True
-    filing = make_filing(operator)
-    assert "未检测到 IC 卡或 Ikey" in declare(operator_client, filing).content.decode()
-    assert status_of(filing) == FilingStatus.DRAFT
-    assert not OutboundMessage.objects.exists()
-
-
-def test_another_card_is_refused_in_the_manuals_words(operator):
-    bind_card(operator)
-    filing = make_filing(operator)
-    with pytest.raises(services.ActionRefused) as refusal:
-        services.declare_filing(actor=operator, filing_id=filing.pk, presented_card_no="2100087654321")
-    assert str(refusal.value) == "当前卡号 2100087654321 与用户注册信息卡号 2100012345678 不一致，无法进行申报"
-    assert not OutboundMessage.objects.exists()
-
-
 def test_rules_are_asked_once_more_when_declaring(operator, operator_client):
     filing = make_filing(operator)
     Filing.unscoped.filter(pk=filing.pk).update(customs_code="9999", bind_key_info="错")
@@ -489,7 +471,7 @@ def test_a_failure_while_declaring_leaves_one_draft_however_often_it_is_tried(op
     operator_client.raise_request_exception = False
     token = operator_client.get(NEW).context["form"]["entry_token"].value()
     with monkeypatch.context() as patch:
-        patch.setattr(services, "queue_message", lambda **_message: 1 / 0)
+        patch.setattr("smartgate.services.declaring.queue_message", lambda **_message: 1 / 0)
         for _try in range(2):
             assert operator_client.post(NEW, entry_post("declare_confirmed", entry_token=token)).status_code == 500
     assert Filing.unscoped.get().status == FilingStatus.DRAFT

@@ -74,7 +74,7 @@ def test_an_edit_and_a_declaration_at_once_leave_message_and_row_alike(operator)
 
 
 @pytest.mark.covers("RLY-01")
-@pytest.mark.parametrize("step", ["core.audit.record", "smartgate.services.queue_message", "smartgate.services._move"])
+@pytest.mark.parametrize("step", ["core.audit.record", "smartgate.services.declaring.queue_message", "smartgate.services.declaring.move"])
 def test_whatever_breaks_while_declaring_nothing_half_done_stays(operator, step):
     filing = make_filing(operator)
     before = list(Filing.unscoped.filter(pk=filing.pk).values())

@@ -1,8 +1,4 @@
-"""Every write to a filing: what a user does with it and what customs says of it.
-
-Each function is one transaction: lock the row, check the state, change, audit, queue the message. It can be called again
-after a crash: what was committed stays, what was not never happened.
-"""
+"""What users store and delete, and what every write to a filing shares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -12,23 +8,18 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from core import audit
 from core.numbering import next_value
-from core.text import has_chinese
 from core.workflow import ActionRefused
-from relay.services import queue_message
-from smartgate import messages, rules, states
-from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, data_center_no_of
-
-log = structlog.get_logger(__name__)
+from smartgate import rules, states
+from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus
 
 DATA_CENTER_SEQUENCE = "smartgate_data_center_no"
 TRIP_SEQUENCE = "smartgate_trip_no"
@@ -86,18 +77,6 @@ class EntryAlreadyDeclared(Exception):  # noqa: N818 - no error: what was asked 
         self.filing = filing
 
 
-class ReceiptNumberReusedError(Exception):
-    """Customs sent two different receipts under one number."""
-
-
-class FilingInvalid(ActionRefused):
-    """The filing breaks a rule and cannot be declared; `errors` says which, one text each."""
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__(" ".join(errors))
-        self.errors = list(errors)
-
-
 def save_filing(
     *,
     actor: User,
@@ -119,12 +98,12 @@ def save_filing(
     """
     if filing_id is None:
         return _save_new(actor=actor, header=header, lines=lines, entry_token=entry_token, now=at or timezone.now())
-    known = _of_actor(actor, filing_id)
+    known = of_actor(actor, filing_id)
     with (
         audit.refusals_recorded(action="smartgate.filing.edit", obj=known, actor=actor, enterprise_id=known.enterprise_id),
         transaction.atomic(),
     ):
-        filing = _locked(filing_id)
+        filing = locked(filing_id)
         before = snapshot(filing)
         if _says(before, header, lines) and filing.status not in states.EDITABLE:
             raise EntryAlreadyDeclared(filing)
@@ -156,7 +135,7 @@ def _save_new(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], 
             with transaction.atomic():
                 return _create(actor=actor, header=header, lines=lines, entry_token=entry_token, now=now)
         except IntegrityError as error:
-            if _violated(error) != "filing_once_per_entry":
+            if violated(error) != "filing_once_per_entry":
                 raise
             made = _made_by(actor, entry_token)
     if made is None or made.deleted_at is not None or not _says(snapshot(made), header, lines):
@@ -218,79 +197,7 @@ def card_part(actor: User) -> str:
     return actor.ic_card_no or f"U{actor.pk:012d}"
 
 
-def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = None, presented_card_no: str | None = None) -> Filing:
-    """申报: check everything once more, and send the filing to customs as a message of the same transaction (SGW-04).
-
-    `presented_card_no` is the number of the card in the user's reader, None without one.
-    Raises Filing.DoesNotExist, ForbiddenTransition, FilingChanged, FilingInvalid as `save_filing` does, and ActionRefused when the
-    card is missing or another one, or the vehicle has an open filing already.
-    """
-    known = _of_actor(actor, filing_id)
-    with audit.refusals_recorded(action="smartgate.filing.declare", obj=known, actor=actor, enterprise_id=known.enterprise_id):
-        try:
-            with transaction.atomic():
-                return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, presented_card_no=presented_card_no)
-        except IntegrityError as error:
-            if _violated(error) == "filing_one_open_per_vehicle":
-                raise ActionRefused(
-                    _(
-                        "介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结或离场后再申报；该票不是本企业申报的，请与承运车辆的其他委托方核实。"
-                    )
-                    % {"key": known.bind_key_info}
-                ) from None
-            raise
-
-
-def _declare(*, actor: User, filing_id: int, lock_version: int | None, presented_card_no: str | None) -> Filing:
-    filing = _locked(filing_id)
-    before = filing.status
-    target = states.TABLE.target(before, states.Event.DECLARE, doing=str(states.DECLARE.label))
-    if lock_version is not None and filing.lock_version != lock_version:
-        raise FilingChanged(_("该单据已被其他用户修改。请核对最新内容后再申报。"))
-    _check_card(actor, presented_card_no)
-    _check_not_with_customs(filing)
-    filing.operator = operator_of(actor)
-    lines = list(filing.lines.all())
-    errors = rules.filing_errors(filing, lines)
-    if errors:
-        raise FilingInvalid(errors)
-    now = timezone.now()
-    filing.version += 1
-    message = queue_message(
-        partner=messages.CUSTOMS,
-        message_type=messages.FILING,
-        business=messages.filing_element(filing, lines, messages.Function.ADD),
-        subject=filing.subject,
-        enterprise_id=filing.enterprise_id,
-    )
-    filing.message_id = message.message_id
-    filing.declared_at = now
-    _move(filing, target, at=now)
-    filing.save(update_fields=["version", "message_id", "declared_at", "operator", *_MOVED])
-    audit.record(
-        action="smartgate.filing.declare",
-        obj=filing,
-        actor=actor,
-        enterprise_id=filing.enterprise_id,
-        before={"status": before},
-        after={"status": filing.status, "version": filing.version, "message_id": message.message_id},
-    )
-    log.info("filing_declared", trip_no=filing.trip_no, message_id=str(message.message_id))
-    return filing
-
-
-def _check_card(actor: User, presented_card_no: str | None) -> None:
-    """The operator's own card must be in the reader (`domain.md` §3.3, CARD-05)."""
-    if presented_card_no is not None and presented_card_no != actor.ic_card_no:
-        raise ActionRefused(
-            _("当前卡号 %(card)s 与用户注册信息卡号 %(bound)s 不一致，无法进行申报")
-            % {"card": presented_card_no, "bound": actor.ic_card_no}
-        )
-    if settings.CARD_REQUIRED and presented_card_no is None:
-        raise ActionRefused(_("未检测到 IC 卡或 Ikey，无法进行申报。请插入与当前账号绑定的卡后重试。"))
-
-
-def _check_not_with_customs(filing: Filing) -> None:
+def check_not_with_customs(filing: Filing) -> None:
     """Not while customs has answered a declaration that its own exchange says it refused: customs may hold the filing.
 
     The state table keeps such a filing in 发往内网失败 (`domain.md` §3.4); declaring it or another one of its vehicle would double it,
@@ -317,16 +224,16 @@ def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = Non
 
     Raises Filing.DoesNotExist, ForbiddenTransition and FilingChanged as `save_filing` does.
     """
-    known = _of_actor(actor, filing_id)
+    known = of_actor(actor, filing_id)
     with (
         audit.refusals_recorded(action="smartgate.filing.delete", obj=known, actor=actor, enterprise_id=known.enterprise_id),
         transaction.atomic(),
     ):
-        filing = _locked(filing_id)
+        filing = locked(filing_id)
         states.require(states.DELETE, filing.status)
         if lock_version is not None and filing.lock_version != lock_version:
             raise FilingChanged(_("该单据已被其他用户修改，未删除。请核对最新内容后再操作。"))
-        _check_not_with_customs(filing)
+        check_not_with_customs(filing)
         before = snapshot(filing)
         filing.deleted_at = timezone.now()
         filing.lock_version += 1
@@ -334,138 +241,31 @@ def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = Non
         audit.record(action="smartgate.filing.delete", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, before=before)
 
 
-def mark_relayed(*, subject: str, message_id: UUID, at: datetime) -> bool:
-    """发往内网成功: customs' exchange has stored the message. Whether the filing moved; a second time changes nothing."""
-    return _delivery(subject=subject, message_id=message_id, event=states.Event.RELAYED, at=at, note="")
+#: What `move` changes.
+MOVED = ("status", "status_at", "status_note", "lock_version")
 
 
-def mark_relay_refused(*, subject: str, message_id: UUID, at: datetime, code: str, reason: str) -> bool:
-    """发往内网失败: customs' exchange has refused the message for good. Whether the filing moved."""
-    note = _("发往内网失败：%(why)s（%(code)s）。请核对后重新申报；再次失败请联系平台客服。") % {
-        "why": _why_refused(code, reason),
-        "code": code,
-    }
-    return _delivery(subject=subject, message_id=message_id, event=states.Event.RELAY_REFUSED, at=at, note=note[:1000])
-
-
-def _why_refused(code: str, reason: str) -> str:
-    """A refusal in the user's language. The relay's and the partner's own words are for operators, unless they are Chinese."""
-    if has_chinese(reason):
-        return reason
-    known = {
-        "FAIL_BOX": _("海关端未能接收报文"),
-        "SCHEMA": _("报文格式不符合海关要求"),
-        "TOO_LARGE": _("报文超过海关端的大小限制"),
-        "ID_REUSED": _("报文编号重复"),
-    }
-    return known.get(code, _("海关端不能识别报文"))
-
-
-# No savepoint for what customs says: the relay hands over many messages in one transaction, and what fails rolls all of it back
-# (docs/adr/0031). Savepoints were a third of the statements that a message costs.
-@transaction.atomic(savepoint=False)
-def _delivery(*, subject: str, message_id: UUID, event: states.Event, at: datetime, note: str) -> bool:
-    filing = _for_an_answer().get(data_center_no=data_center_no_of(subject))
-    if filing.message_id != message_id or not states.TABLE.allows(filing.status, event):
-        log.info("delivery_without_effect", trip_no=filing.trip_no, status=filing.status, filing_event=event.value)
-        return False
-    _apply(filing, event, at=at, note=note, message_id=message_id)
-    return True
-
-
-@transaction.atomic(savepoint=False)
-def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: UUID | None) -> str:
-    """Keep customs' receipt with its filing and, when the table allows it from the present state, move the filing.
-
-    Returns what became of it, for the relay's log. Late, repeated and out-of-order receipts are kept and shown and change nothing
-    (`domain.md` §3.4). Raises Filing.DoesNotExist when SeqNo and SureId name no filing, and ReceiptNumberReusedError when a receipt of
-    this number that says something else is there already.
-    """
-    filing = _for_an_answer().get(data_center_no=receipt.data_center_no, trip_no=receipt.trip_no)
-    kept = FilingReceipt.unscoped.filter(filing=filing, receipt_no=receipt.receipt_no).first()
-    if kept is not None:
-        if (kept.event, kept.version, kept.event_time) != (receipt.event, receipt.version, receipt.event_time):
-            raise ReceiptNumberReusedError(receipt.receipt_no)
-        return "repeated"
-    not_applied = _why_without_effect(filing, receipt, in_reply_to)
-    FilingReceipt.unscoped.create(
-        enterprise_id=filing.enterprise_id,
-        filing=filing,
-        receipt_no=receipt.receipt_no,
-        event=receipt.event,
-        version=receipt.version,
-        event_time=receipt.event_time,
-        received_at=timezone.now(),
-        code=receipt.code,
-        note=receipt.note,
-        applied=not not_applied,
-        not_applied_reason=not_applied,
-        message_id=message_id,
-    )
-    if not_applied:
-        log.info("receipt_without_effect", trip_no=filing.trip_no, receipt_no=receipt.receipt_no, reason=not_applied)
-        return "kept"
-    _apply(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
-    return "applied"
-
-
-def _for_an_answer() -> QuerySet[Filing]:
-    """Filings, locked, with the columns that an answer of customs looks at: thousands of answers come in a minute."""
-    filings: QuerySet[Filing] = Filing.unscoped.select_for_update(of=("self",)).only(
-        "data_center_no", "trip_no", "enterprise_id", "status", "version", "message_id", "lock_version"
-    )
-    return filings
-
-
-def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: UUID | None) -> str:
-    """Why a receipt only gets kept, in the user's words; empty when it moves the filing."""
-    if receipt.version != filing.version or (in_reply_to is not None and in_reply_to != filing.message_id):
-        return _("该回执针对第 %(version)s 次申报，单据当前为第 %(current)s 次申报。") % {
-            "version": receipt.version,
-            "current": filing.version,
-        }
-    if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
-        return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.status_label}
-    return ""
-
-
-_MOVED = ("status", "status_at", "status_note", "lock_version")
-
-
-def _move(filing: Filing, target: str, *, at: datetime, note: str = "") -> None:
+def move(filing: Filing, target: str, *, at: datetime, note: str = "") -> None:
+    """Put a locked filing into another state; the caller saves MOVED."""
     filing.status = target
     filing.status_at = at
     filing.status_note = note
     filing.lock_version += 1
 
 
-def _apply(filing: Filing, event: states.Event, *, at: datetime, note: str, message_id: UUID) -> None:
-    """Move a locked filing by an event of the relay or of customs, and tell the audit trail."""
-    before = filing.status
-    _move(filing, states.TABLE.target(before, event, doing=event.value), at=at, note=note)
-    filing.save(update_fields=_MOVED)
-    audit.record(
-        action=f"smartgate.filing.{event.value.lower()}",
-        obj=filing,
-        actor=None,
-        enterprise_id=filing.enterprise_id,
-        before={"status": before},
-        after={"status": filing.status, "message_id": message_id},
-        reason=note,
-    )
-
-
-def _violated(error: IntegrityError) -> str:
+def violated(error: IntegrityError) -> str:
     """Name of the database constraint that an IntegrityError speaks of."""
     return str(getattr(getattr(error.__cause__, "diag", None), "constraint_name", ""))
 
 
-def _of_actor(actor: User, filing_id: int) -> Filing:
+def of_actor(actor: User, filing_id: int) -> Filing:
+    """The actor's own filing. Raises Filing.DoesNotExist for everybody else's."""
     filing: Filing = Filing.objects.for_user(actor).get(pk=filing_id)
     return filing
 
 
-def _locked(filing_id: int) -> Filing:
+def locked(filing_id: int) -> Filing:
+    """The filing, locked until the transaction ends. Raises Filing.DoesNotExist when it was deleted meanwhile."""
     filing: Filing = Filing.unscoped.select_for_update(of=("self",)).get(pk=filing_id, deleted_at__isnull=True)
     return filing
 

@@ -1,0 +1,52 @@
+"""Every write to a filing: what a user does with it and what customs says of it.
+
+Each function is one transaction: lock the row, check the state, change, audit, queue the message. It can be called again
+after a crash: what was committed stays, what was not never happened.
+"""
+
+from core.workflow import ActionRefused
+from smartgate.services.answers import ReceiptNumberReusedError, apply_receipt, mark_relay_refused, mark_relayed
+from smartgate.services.declaring import FilingInvalid, declare_filing, text_to_sign
+from smartgate.services.filings import (
+    DATA_CENTER_SEQUENCE,
+    HEADER_NAMES,
+    LINE_NAMES,
+    TRIP_SEQUENCE,
+    EntryAlreadyDeclared,
+    FilingChanged,
+    FilingHeader,
+    LineEntry,
+    card_part,
+    delete_filing,
+    header_values,
+    line_values,
+    operator_of,
+    save_filing,
+    snapshot,
+)
+
+__all__ = [
+    "DATA_CENTER_SEQUENCE",
+    "HEADER_NAMES",
+    "LINE_NAMES",
+    "TRIP_SEQUENCE",
+    "ActionRefused",
+    "EntryAlreadyDeclared",
+    "FilingChanged",
+    "FilingHeader",
+    "FilingInvalid",
+    "LineEntry",
+    "ReceiptNumberReusedError",
+    "apply_receipt",
+    "card_part",
+    "declare_filing",
+    "delete_filing",
+    "header_values",
+    "line_values",
+    "mark_relay_refused",
+    "mark_relayed",
+    "operator_of",
+    "save_filing",
+    "snapshot",
+    "text_to_sign",
+]

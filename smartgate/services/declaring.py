@@ -1,0 +1,157 @@
+"""申报: a filing becomes a message to customs, signed with the declarant's own card (SGW-04, CARD-05, CARD-07)."""
+
+from collections.abc import Sequence
+from copy import copy
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import BoundCard, EvidenceKind, User
+from accounts.services import bound_cards, card_signing
+from accounts.services.card_signing import CardRefused, Presented
+from accounts.signatures.cards import Verified
+from core import audit
+from core.workflow import ActionRefused
+from relay.services import queue_message
+from smartgate import messages, rules, signing, states
+from smartgate.models import Filing, FilingLine
+from smartgate.services.filings import (
+    MOVED,
+    FilingChanged,
+    check_not_with_customs,
+    locked,
+    move,
+    of_actor,
+    operator_of,
+    violated,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class FilingInvalid(ActionRefused):
+    """The filing breaks a rule and cannot be declared; `errors` says which, one text each."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__(" ".join(errors))
+        self.errors = list(errors)
+
+
+def text_to_sign(*, actor: User, filing: Filing) -> str:
+    """What `actor` signs to declare the filing as it is stored now (docs/protocol/signed-text.md)."""
+    as_declared = copy(filing)
+    as_declared.operator = operator_of(actor)
+    return signing.filing_text(as_declared, list(filing.lines.all()), filing.version + 1)
+
+
+def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = None, presented: Presented | None = None) -> Filing:
+    """申报: check everything once more, and send the filing to customs as a message of the same transaction (SGW-04).
+
+    `presented` is what the card in the user's reader made of `text_to_sign`; None without a card, which is refused while CARD_REQUIRED
+    is on. What was signed, and all that shows that it counts, commits with the message (CARD-07).
+    Raises Filing.DoesNotExist, ForbiddenTransition, FilingChanged as `save_filing` does, FilingInvalid, CardRefused when the card or its
+    signature does not count, and ActionRefused when the vehicle has an open filing already. RuntimeError inside a transaction that was
+    opened elsewhere: whether the card is revoked is asked of the network.
+    """
+    known = of_actor(actor, filing_id)
+    with audit.refusals_recorded(action="smartgate.filing.declare", obj=known, actor=actor, enterprise_id=known.enterprise_id):
+        # Asked again under the lock; here so that nobody reads of his card what is the filing's fault.
+        _check_may_declare(known, lock_version)
+        verified = card_signing.examine(actor=actor, text=text_to_sign(actor=actor, filing=known), presented=presented)
+        try:
+            with transaction.atomic():
+                return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, verified=verified)
+        except IntegrityError as error:
+            if violated(error) == "filing_one_open_per_vehicle":
+                raise ActionRefused(
+                    _(
+                        "介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结或离场后再申报；该票不是本企业申报的，请与承运车辆的其他委托方核实。"
+                    )
+                    % {"key": known.bind_key_info}
+                ) from None
+            raise
+
+
+def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified: Verified | None) -> Filing:
+    filing = locked(filing_id)
+    before = filing.status
+    target = _check_may_declare(filing, lock_version)
+    check_not_with_customs(filing)
+    filing.operator = operator_of(actor)
+    lines = list(filing.lines.all())
+    errors = rules.filing_errors(filing, lines)
+    if errors:
+        raise FilingInvalid(errors)
+    now = timezone.now()
+    filing.version += 1
+    if verified is not None:
+        _keep_evidence(actor=actor, filing=filing, lines=lines, verified=verified)
+    message = queue_message(
+        partner=messages.CUSTOMS,
+        message_type=messages.FILING,
+        business=messages.filing_element(filing, lines, messages.Function.ADD),
+        subject=filing.subject,
+        enterprise_id=filing.enterprise_id,
+        signature=None if verified is None else signing.sign_info(verified),
+    )
+    filing.message_id = message.message_id
+    filing.declared_at = now
+    move(filing, target, at=now)
+    filing.save(update_fields=["version", "message_id", "declared_at", "operator", *MOVED])
+    audit.record(
+        action="smartgate.filing.declare",
+        obj=filing,
+        actor=actor,
+        enterprise_id=filing.enterprise_id,
+        before={"status": before},
+        after={
+            "status": filing.status,
+            "version": filing.version,
+            "message_id": message.message_id,
+            **({"card_no": verified.certificate.card_no, "certificate_no": verified.certificate.serial_no} if verified else {}),
+        },
+    )
+    log.info("filing_declared", trip_no=filing.trip_no, message_id=str(message.message_id), is_signed=verified is not None)
+    return filing
+
+
+def _check_may_declare(filing: Filing, lock_version: int | None) -> str:
+    """The state that declaring leads to. Raises ForbiddenTransition and FilingChanged."""
+    target = states.TABLE.target(filing.status, states.Event.DECLARE, doing=str(states.DECLARE.label))
+    if lock_version is not None and filing.lock_version != lock_version:
+        raise FilingChanged(_("该单据已被其他用户修改。请核对最新内容后再申报。"))
+    return target
+
+
+def _keep_evidence(*, actor: User, filing: Filing, lines: Sequence[FilingLine], verified: Verified) -> None:
+    """Store what was signed with the filing that goes out. Raises FilingChanged when that says something else, CardRefused when the
+    card is not the actor's any more."""
+    if signing.filing_text(filing, lines, filing.version).encode() != verified.data:
+        raise FilingChanged(_("该单据在签名期间已被修改，未申报。请核对最新内容后重新签名。"))
+    _check_still_bound(actor, verified)
+    card_signing.keep(
+        verified=verified,
+        actor=actor,
+        enterprise_id=filing.enterprise_id,
+        kind=EvidenceKind.FILING,
+        subject=filing.subject,
+        document_no=filing.trip_no,
+        version=filing.version,
+    )
+
+
+def _check_still_bound(actor: User, verified: Verified) -> None:
+    """The card is still the actor's, and still the one that was bound; a renewed certificate is taken down. Raises CardRefused."""
+    # Locked: whoever unbinds the card now waits, or was first.
+    mine = BoundCard.unscoped.select_for_update(of=("self",), no_key=True).select_related("enterprise")
+    bound = mine.filter(user=actor, card_no=verified.certificate.card_no).first()
+    if bound is None:
+        raise CardRefused(_("该卡在签名期间已解绑，无法进行申报。请在“我的IC卡”中查看已绑定的卡。"), "not_bound")
+    if not bound_cards.is_same_card(bound, verified.certificate):
+        raise CardRefused(
+            _("卡 %(card)s 的持卡人或企业与绑定时不一致，无法进行申报。请在“我的IC卡”中解绑后重新绑定。") % {"card": bound.card_no},
+            "another_holder",
+        )
+    bound_cards.renew(bound, verified.certificate)
