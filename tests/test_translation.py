@@ -23,6 +23,7 @@ DATA = {
     "portal/demo.py",
     "reference/official.py",  # names of the official tables, stored with them
     "reference/shipped.py",
+    "smartgate/signing.py",  # what cards sign: part of the protocol, the same in every language
 }
 
 templates = sorted(path.relative_to(ROOT) for path in (ROOT / "templates").rglob("*.html"))
