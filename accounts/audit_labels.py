@@ -49,7 +49,12 @@ ACTIONS: dict[str, str | Promise] = {
     "accounts.single_sign_on.unbind": _("解除绑定中央标准版账户"),
     "accounts.single_sign_on.sign_off": _("中央标准版退出"),
 }
-VALUES: dict[str, str | Promise] = {"sessions": _("会话")}
+VALUES: dict[str, str | Promise] = {
+    "sessions": _("会话"),
+    "card_no": _("介质号码"),
+    "holder_name": _("持卡人"),
+    "document_no": _("单据编号"),
+}
 
 
 def register() -> None:

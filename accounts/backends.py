@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import F
 from django.http import HttpRequest
 
 from accounts.closed import may_be_used
@@ -25,7 +26,7 @@ def password_is_right(user: User | None, password: str) -> bool:
 
 
 class PortalBackend(ModelBackend):
-    """User name and password; brings the enterprise along, since every page asks for it."""
+    """User name and password; brings the enterprise along, and when the bound card's certificate ends: every page asks for them."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
@@ -39,5 +40,6 @@ class PortalBackend(ModelBackend):
         return isinstance(user, User) and may_be_used(user)
 
     def get_user(self, user_id: int) -> User | None:
-        user = User.objects.select_related("enterprise").filter(pk=user_id).first()
+        known = User.objects.select_related("enterprise").annotate(card_valid_to=F("bound_card__valid_to"))
+        user = known.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from accounts import codes
-from accounts.services import card_challenges, dormancy
+from accounts.services import card_challenges, card_warnings, dormancy
 from accounts.services.login import forget_old_attempts
 from accounts.signatures import sources
 
@@ -27,6 +27,12 @@ def forget_old() -> None:
     forget_old_attempts()
     CaptchaStore.remove_expired()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+
+
+@shared_task(name="accounts.warn_card_ends")
+def warn_card_ends() -> None:
+    """Warn of bound cards whose certificate ends (CARD-08); by day, since it sends SMS."""
+    card_warnings.warn_of_ends()
 
 
 @shared_task(name="accounts.refresh_revocation_lists")

@@ -17,6 +17,8 @@ MODES = ("production", "demo", "test")
 #: As docs/protocol/exchange.xsd has it: the name of a partner is also the name of its directory.
 PARTNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}")
 CHANNELS = ("directory",)
+#: Object identifier (the first arc is 0, 1 or 2) and value.
+LEGAL_PERSON_MARK = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){2,}=[^=\s]+")
 POSITIVE_NUMBERS = (
     "SESSION_IDLE_SECONDS",
     "SESSION_ABSOLUTE_SECONDS",
@@ -201,6 +203,10 @@ def check_cards(**_kwargs: Any) -> list[CheckMessage]:
         errors.append(Error(f"CARD_REVOCATION={','.join(settings.CARD_REVOCATION)!r} is no way to ask.", hint=hint, id="portal.E040"))
     if settings.CARD_CRL_GRACE_SECONDS < 0:
         errors.append(Error("CARD_CRL_GRACE_SECONDS is less than 0.", id="portal.E041"))
+    wrong = [mark for mark in settings.CARD_LEGAL_PERSON_MARKS if not LEGAL_PERSON_MARK.fullmatch(mark)]
+    if wrong:
+        hint = "Use an extension and its value, as 1.3.6.1.4.1.5315.100.5.12=01."
+        errors.append(Error(f"CARD_LEGAL_PERSON_MARKS={','.join(wrong)!r} is no mark of a card.", hint=hint, id="portal.E045"))
     anchors = settings.CARD_TRUST_ANCHORS
     if settings.PORTAL_MODE == "production" and settings.CARD_REQUIRED and not (anchors.is_dir() and any(anchors.iterdir())):
         hint = "Put the certificates of the authority whose cards count there, see docs/operations/cards.md."

@@ -158,6 +158,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
     "accounts-freeze-dormant": {"task": "accounts.freeze_dormant", "schedule": crontab(hour=2, minute=30)},
     "accounts-forget-old": {"task": "accounts.forget_old", "schedule": crontab(hour=3, minute=20)},
+    "accounts-warn-card-ends": {"task": "accounts.warn_card_ends", "schedule": crontab(hour=8, minute=30)},
     "accounts-refresh-revocation-lists": {"task": "accounts.refresh_revocation_lists", "schedule": crontab(minute="*/10")},
 }
 

@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 
+from accounts.services import card_warnings
+from accounts.services.card_warnings import CardEnd
 from core import shell
 from portal import queries
 from portal.applications import BY_KEY
@@ -100,6 +102,11 @@ class WorkArea:
     def opened_pages(self) -> list[shell.OpenedPage]:
         """The strip of opened pages."""
         return shell.opened_pages(self._request) if self.user else []
+
+    @cached_property
+    def card_end(self) -> CardEnd | None:
+        """What to warn of when the certificate of the user's card ends (CARD-08). The backend brings its end along with the user."""
+        return card_warnings.end_of(getattr(self.user, "card_valid_to", None))
 
     @property
     def current_key(self) -> str:

@@ -89,6 +89,13 @@ class Certificate:
         """Whether it is good at `at` and ends before `period` has passed: time to warn (CARD-08)."""
         return self.is_valid_at(at) and self.valid_to - at < period
 
+    def private_text(self, oid: str) -> str:
+        """The text of a private extension; empty where there is none, or it holds something else."""
+        try:
+            return _private(self.extensions, oid)
+        except (MalformedCertificateError, ValueError):
+            return ""
+
     def extension(self, kind: type[Any]) -> Any:
         """The value of an extension, None where there is none."""
         try:
