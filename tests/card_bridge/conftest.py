@@ -102,15 +102,16 @@ def run() -> Iterator[Callable[..., Running]]:
 class RunningContext:
     """A bridge in a thread with a loop of its own."""
 
-    def __init__(self, backend: Backend, worker: CardWorker | None = None, **options: Any) -> None:
+    def __init__(self, backend: Backend, worker: CardWorker | None = None, *, origin: str = ORIGIN, port: int = 0, **options: Any) -> None:
+        self._port = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
-        self._bridge = Bridge(backend, Origins([ORIGIN]), worker, **options)
+        self._bridge = Bridge(backend, Origins([origin]), worker, **options)
         self._pages = ExitStack()
 
     def __enter__(self) -> Running:
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._bridge.listen(0), self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(self._bridge.listen(self._port), self._loop).result(10)
         return Running(self._bridge, self._server.sockets[0].getsockname()[1], self._loop, self._pages)
 
     def __exit__(self, *_: object) -> None:
