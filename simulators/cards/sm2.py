@@ -51,3 +51,12 @@ def sign_digest(private_key: int, digest: bytes) -> tuple[int, int]:
         s = inverse * (k - r * private_key) % N
         if r and s and (r + k) % N:
             return r, s
+
+
+def verify_digest(public_key: bytes, digest: bytes, r: int, s: int) -> bool:
+    """Whether (r, s) is a signature over e = `digest` of the key x‖y, 64 bytes."""
+    if not (0 < r < N and 0 < s < N and (r + s) % N):
+        return False
+    key = (int.from_bytes(public_key[:32], "big"), int.from_bytes(public_key[32:], "big"))
+    point = _CURVE.ec.add(_CURVE.kG(s), _CURVE.ec.mul((r + s) % N, key))
+    return point != _CURVE.ec.INF and bool((int.from_bytes(digest, "big") + point[0]) % N == r)

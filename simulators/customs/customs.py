@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from simulators.customs import signed
 from simulators.customs.behaviours import Behaviour, behaviour_for
 from simulators.customs.boxes import Boxes
 from simulators.customs.wire import FILING, TECHNICAL, Accepted, Message, UnreadableError, Wire, answer_id
@@ -127,6 +128,11 @@ class Customs:
             return Taken(refused=True)
         if behaviour.receipt == "REJECTED":
             return Taken(reply=self._rejection(message, now, "SIMULATED", "该车牌在演示中用于模拟拒收"))
+        try:
+            signed.check(message.business, message.sign_info)
+        except signed.NotSignedSoError as problem:
+            log.warning("refused %s: %s %s", message.message_id, problem.code, problem)
+            return Taken(reply=self._rejection(message, now, problem.code, str(problem)))
         known = self._known.get(message.message_id)
         if known is not None and known.sha256 != message.sha256:
             return Taken(reply=self._rejection(message, now, "ID_REUSED", "this id came before with other bytes"), refused=True)

@@ -2,7 +2,8 @@
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Message:
     correlation_id: str
     sha256: str
     business: etree._Element
+    #: The children of SignInfo by name; empty for an unsigned message.
+    sign_info: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, path: str) -> str:
         """The text of an element below the business element (`Head/SeqNo`), or an empty string."""
@@ -134,8 +137,10 @@ class Wire:
         if found["receiver_id"] != self._me:
             raise UnreadableError("WRONG_RECEIVER", f"{found['receiver_id']} is not {self._me}", message_id)
         business = root.find(_q("DataInfo"))[0]  # type: ignore[index]
+        signed = root.find(_q("SignInfo"))
+        sign_info = {} if signed is None else {etree.QName(child).localname: child.text or "" for child in signed}
         digest = hashlib.sha256(content).hexdigest()
-        return Message(message_id.lower(), found["message_type"], found.get("correlation_id", ""), digest, business)
+        return Message(message_id.lower(), found["message_type"], found.get("correlation_id", ""), digest, business, sign_info)
 
     def technical_receipt(
         self, *, at: datetime, result: str, message_id: str = "", file_name: str = "", code: str = "", note: str = ""
