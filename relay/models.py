@@ -1,4 +1,6 @@
-"""Messages out, messages in, and what was tried. Nothing here is ever deleted by the relay itself.
+"""Messages out, messages in, what was tried, and what operators paused.
+
+Old messages lose their bytes, never their row: their ids and digests are what a late repeat is known by (docs/adr/0092).
 
 The tables grow to millions of rows of which a few hundred are unfinished, so every index the workers use is partial.
 Rows are written by `relay.services` only. They are operators' records: no view of an application reads them, and the
@@ -21,12 +23,13 @@ class OutboundState(models.TextChoices):
 
 
 class InboundState(models.TextChoices):
-    """received → ready → handled, or quarantined from either."""
+    """received → ready → handled, or quarantined from either; what operators give up of the quarantine is discarded."""
 
     RECEIVED = "received", _("已接收")
     READY = "ready", _("待处理")
     HANDLED = "handled", _("已处理")
     QUARANTINED = "quarantined", _("已隔离")
+    DISCARDED = "discarded", _("已放弃")
 
 
 class OutboundMessage(models.Model):
@@ -52,6 +55,8 @@ class OutboundMessage(models.Model):
     reason_text = models.TextField(_("拒收原因"), blank=True)
     lease_token = models.UUIDField(_("占用标记"), null=True)
     leased_until = models.DateTimeField(_("占用到期"), null=True)
+    emptied_at = models.DateTimeField(_("内容清除时间"), null=True)
+    sha256 = models.BinaryField(_("摘要"), max_length=32, null=True, help_text=_("内容清除时留下"))
 
     class Meta:
         verbose_name = _("发出报文")
@@ -66,11 +71,21 @@ class OutboundMessage(models.Model):
                 condition=models.Q(finished_at__isnull=False) | ~models.Q(state__in=[OutboundState.DELIVERED, OutboundState.REFUSED]),
                 name="relay_outbound_ended_is_finished",
             ),
+            # What has no bytes any more can never be sent again, whoever tries.
+            models.CheckConstraint(
+                condition=models.Q(emptied_at__isnull=True) | models.Q(finished_at__isnull=False, sha256__isnull=False),
+                name="relay_outbound_emptied_is_finished",
+            ),
         ]
         indexes = [
             models.Index(fields=["partner", "due_at"], name="relay_out_due", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["partner", "subject", "id"], name="relay_out_order", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["partner", "message_type"], name="relay_out_refused", condition=models.Q(state=OutboundState.REFUSED)),
+            # The operators' pages, each condition in their order; and what housekeeping has not emptied yet.
+            models.Index(fields=["created_at", "id"], name="relay_out_time"),
+            models.Index(fields=["message_type", "created_at", "id"], name="relay_out_type"),
+            models.Index(fields=["subject", "id"], name="relay_out_subject", condition=~models.Q(subject="")),
+            models.Index(fields=["created_at", "id"], name="relay_out_kept", condition=models.Q(emptied_at__isnull=True)),
         ]
 
     def __str__(self) -> str:
@@ -102,6 +117,10 @@ class Attempt(models.Model):
     class Meta:
         verbose_name = _("发送记录")
         verbose_name_plural = _("发送记录")
+        indexes = [
+            models.Index(fields=["at"], name="relay_attempt_time"),
+            models.Index(fields=["-id"], name="relay_attempt_errors", condition=models.Q(outcome=AttemptOutcome.ERROR)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.outcome}"
@@ -141,6 +160,7 @@ class InboundMessage(models.Model):
     answer_result = models.CharField(_("技术回执结果"), max_length=8, blank=True)
     lease_token = models.UUIDField(_("占用标记"), null=True)
     leased_until = models.DateTimeField(_("占用到期"), null=True)
+    emptied_at = models.DateTimeField(_("内容清除时间"), null=True)
 
     class Meta:
         verbose_name = _("收到报文")
@@ -160,10 +180,46 @@ class InboundMessage(models.Model):
                 fields=["partner", "message_type"], name="relay_in_quarantine", condition=models.Q(state=InboundState.QUARANTINED)
             ),
             models.Index(fields=["partner", "message_type", "-id"], name="relay_in_latest"),
+            models.Index(fields=["received_at", "id"], name="relay_in_time"),
+            models.Index(fields=["subject", "id"], name="relay_in_subject", condition=~models.Q(subject="")),
+            models.Index(fields=["received_at", "id"], name="relay_in_kept", condition=models.Q(emptied_at__isnull=True)),
+            # Both also for the database itself, which looks here before a message that is referred to may go.
+            models.Index(fields=["original"], name="relay_in_original", condition=models.Q(original__isnull=False)),
+            models.Index(fields=["answer"], name="relay_in_answer", condition=models.Q(answer__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class Pause(models.Model):
+    """Sending that an operator stopped: to one partner or all, of one type or all. A row for each time, kept as its history.
+
+    `relay.services.dispatching` claims nothing that an open pause covers; what came in is read and handled all the same.
+    """
+
+    partner = models.CharField(_("接收方"), max_length=32, blank=True, help_text=_("为空表示全部"))
+    message_type = models.CharField(_("报文类型"), max_length=6, blank=True, help_text=_("为空表示全部"))
+    reason = models.CharField(_("暂停原因"), max_length=500)
+    paused_by = models.CharField(_("暂停人"), max_length=150)
+    paused_at = models.DateTimeField(_("暂停时间"))
+    resumed_by = models.CharField(_("恢复人"), max_length=150, blank=True)
+    resumed_at = models.DateTimeField(_("恢复时间"), null=True)
+    resume_reason = models.CharField(_("恢复说明"), max_length=500, blank=True)
+
+    class Meta:
+        verbose_name = _("发送暂停")
+        verbose_name_plural = _("运行状况与暂停")
+        permissions = [("operate", _("操作报文传输：暂停、恢复、重发、处置"))]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "message_type"], condition=models.Q(resumed_at__isnull=True), name="relay_pause_once"
+            ),
+            models.CheckConstraint(condition=~models.Q(reason=""), name="relay_pause_has_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner or '*'} {self.message_type or '*'}"
 
 
 class Lane(models.Model):

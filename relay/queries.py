@@ -2,21 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from relay import registry
 from relay.conf import partners
 from relay.envelope import RECEIPT_TYPE
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.models import Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
+
+#: Over how long the rates are taken.
+RATE_SECONDS: Final = 300
 
 
 @dataclass(slots=True)
 class Traffic:
-    """One message type of one partner. Ages are seconds; `last_received_at` is None when nothing ever came."""
+    """One message type of one partner. Ages are seconds; `last_received_at` is None when nothing ever came.
+
+    Rates are messages a minute over the last RATE_SECONDS. `failing` are those queued messages that were tried and could not be
+    written; `last_error` is what the last of them met with. `paused` says why, when an open pause covers this row.
+    """
 
     partner: str
     message_type: str
@@ -28,11 +35,21 @@ class Traffic:
     oldest_unhandled_seconds: float | None = None
     quarantined: int = 0
     last_received_at: datetime | None = None
+    sent_per_minute: float = 0.0
+    failed_per_minute: float = 0.0
+    received_per_minute: float = 0.0
+    failing: int = 0
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    last_refusal_code: str = ""
+    last_refusal_text: str = ""
+    paused: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; times in ISO 8601 with zone."""
         values = asdict(self)
-        values["last_received_at"] = self.last_received_at.isoformat() if self.last_received_at else None
+        for name in ("last_received_at", "last_error_at"):
+            values[name] = values[name].isoformat() if values[name] else None
         return values
 
 
@@ -71,9 +88,103 @@ def status() -> list[Traffic]:
             row.oldest_unhandled_seconds = max(row.oldest_unhandled_seconds or 0.0, age)
     for row, _, number, _ in counted(InboundMessage.objects.filter(state=InboundState.QUARANTINED), "received_at"):
         row.quarantined = number
+    _add_rates(table, now - timedelta(seconds=RATE_SECONDS))
+    _add_failures(table)
+    for pause in open_pauses():
+        _add_pause(table, pause)
     for partner in partners():
         for message_type in [*registry.inbound_types(), RECEIPT_TYPE, ""]:
             newest = InboundMessage.objects.filter(partner=partner, message_type=message_type).order_by("-pk")
             if received_at := newest.values_list("received_at", flat=True).first():
                 table.row(partner, message_type).last_received_at = received_at
     return sorted(table.rows.values(), key=lambda row: (row.partner, row.message_type))
+
+
+def _add_rates(table: _Table, since: datetime) -> None:
+    minutes = RATE_SECONDS / 60
+    tried = Attempt.objects.filter(at__gte=since).values_list("message__partner", "message__message_type")
+    errors = Q(outcome=AttemptOutcome.ERROR)
+    for partner, message_type, failed, number in tried.annotate(failed=Count("pk", filter=errors), tried=Count("pk")).order_by():
+        row = table.row(partner, message_type)
+        row.sent_per_minute, row.failed_per_minute = (number - failed) / minutes, failed / minutes
+    came = InboundMessage.objects.filter(received_at__gte=since).values_list("partner", "message_type")
+    for partner, message_type, number in came.annotate(Count("pk")).order_by():
+        table.row(partner, message_type).received_per_minute = number / minutes
+
+
+def _add_failures(table: _Table) -> None:
+    failing = OutboundMessage.objects.filter(finished_at__isnull=True, state=OutboundState.QUEUED, attempts__gt=0)
+    for partner, message_type, number in failing.values_list("partner", "message_type").annotate(Count("pk")).order_by():
+        row = table.row(partner, message_type)
+        row.failing = number
+        errors = Attempt.objects.filter(outcome=AttemptOutcome.ERROR, message__partner=partner, message__message_type=message_type)
+        for last in errors.order_by("-pk")[:1]:
+            row.last_error, row.last_error_at = last.error, last.at
+    for row in table.rows.values():
+        if row.refused:
+            refusals = OutboundMessage.objects.filter(state=OutboundState.REFUSED, partner=row.partner, message_type=row.message_type)
+            for code, text in refusals.order_by("-finished_at").values_list("reason_code", "reason_text")[:1]:
+                row.last_refusal_code, row.last_refusal_text = code, text
+
+
+def _add_pause(table: _Table, pause: Pause) -> None:
+    """Into every row that it covers; a pause of a type that has no row yet makes one, so that nobody overlooks it."""
+    if pause.partner and pause.message_type:
+        table.row(pause.partner, pause.message_type)
+    for row in table.rows.values():
+        if pause.partner in ("", row.partner) and pause.message_type in ("", row.message_type):
+            row.paused = pause.reason
+
+
+def open_pauses() -> list[Pause]:
+    """What is paused now, the longest first."""
+    return list(Pause.objects.filter(resumed_at__isnull=True).order_by("paused_at", "pk"))
+
+
+def pause_as_json(pause: Pause) -> dict[str, Any]:
+    """Plain values; empty partner or type: all."""
+    return {
+        "partner": pause.partner,
+        "message_type": pause.message_type,
+        "reason": pause.reason,
+        "paused_by": pause.paused_by,
+        "paused_at": pause.paused_at.isoformat(),
+        "resumed_by": pause.resumed_by,
+        "resumed_at": pause.resumed_at.isoformat() if pause.resumed_at else None,
+    }
+
+
+def quarantined(
+    *, partner: str = "", message_type: str | None = None, code: str = "", until: datetime | None = None
+) -> QuerySet[InboundMessage]:
+    """What is set aside, oldest first, without the bytes. An empty type is what could not be read far enough; None: any."""
+    rows = InboundMessage.objects.filter(state=InboundState.QUARANTINED).defer("content", "send_time").order_by("pk")
+    if message_type is not None:
+        rows = rows.filter(message_type=message_type)
+    conditions = {"partner": partner, "reason_code": code, "received_at__lt": until}
+    return rows.filter(**{name: value for name, value in conditions.items() if value})
+
+
+def inbound_as_json(message: InboundMessage) -> dict[str, Any]:
+    """What is known of an incoming message, without its bytes."""
+    return {
+        "id": message.pk,
+        "partner": message.partner,
+        "message_type": message.message_type,
+        "message_id": str(message.message_id) if message.message_id else None,
+        "in_reply_to": str(message.in_reply_to) if message.in_reply_to else None,
+        "subject": message.subject,
+        "file_name": message.file_name,
+        "size": message.size,
+        "sha256": bytes(message.sha256).hex() if message.sha256 else None,
+        "kept_as": message.kept_as,
+        "state": str(message.state),
+        "received_at": message.received_at.isoformat(),
+        "last_seen_at": message.last_seen_at.isoformat(),
+        "repeats": message.repeats,
+        "attempts": message.attempts,
+        "reason_code": message.reason_code,
+        "reason_text": message.reason_text,
+        "answer_result": message.answer_result,
+        "outcome": message.outcome,
+    }

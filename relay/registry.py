@@ -6,7 +6,7 @@ it. A hook may be called again for a message it has already seen (an operator ru
 it does must bear repetition. It does no network or file I/O, and must not catch a database error and go on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -62,6 +62,10 @@ InboundHandler: TypeAlias = Callable[[Incoming], str | None]
 SubjectOf: TypeAlias = Callable[[etree._Element], str | None]
 DeliveredHook: TypeAlias = Callable[[OutboundRef, datetime], None]
 RefusedHook: TypeAlias = Callable[[OutboundRef, datetime, str, str], None]
+RequeuedHook: TypeAlias = Callable[[OutboundRef, datetime], None]
+SettledHook: TypeAlias = Callable[[OutboundRef, datetime, bool, str], None]
+#: Of these subjects, those whose records are still open.
+OpenSubjects: TypeAlias = Callable[[Collection[str]], Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,13 @@ class InboundRoute:
 
 @dataclass(frozen=True, slots=True)
 class OutboundHooks:
-    """What an application wants to hear of its messages."""
+    """What an application wants to hear of its messages, and what it knows about them."""
 
     on_delivered: DeliveredHook | None
     on_refused: RefusedHook | None
+    on_requeued: RequeuedHook | None = None
+    on_settled: SettledHook | None = None
+    open_subjects: OpenSubjects | None = None
 
 
 _inbound: dict[str, InboundRoute] = {}
@@ -102,12 +109,25 @@ def register_inbound(
         raise ImproperlyConfigured(f"two registrations for inbound {message_type}")
 
 
-def register_outbound(message_type: str, *, on_delivered: DeliveredHook | None = None, on_refused: RefusedHook | None = None) -> None:
+def register_outbound(
+    message_type: str,
+    *,
+    on_delivered: DeliveredHook | None = None,
+    on_refused: RefusedHook | None = None,
+    on_requeued: RequeuedHook | None = None,
+    on_settled: SettledHook | None = None,
+    open_subjects: OpenSubjects | None = None,
+) -> None:
     """This type may be sent; the hooks hear of its end. Raises ImproperlyConfigured when the type is taken.
 
     `on_delivered(ref, at)`: the partner has the message. `on_refused(ref, at, code, reason)`: it definitely will not take it.
+    `on_requeued(ref, at)`: an operator has a refused message sent again; raises core.workflow.ActionRefused when that must not be.
+    Without it, what was refused to an application that was told so is never sent again.
+    `on_settled(ref, at, delivered, reason)`: an operator has asked the partner whether it holds a message that it had refused, and
+    says what he heard; raises ActionRefused when the application cannot follow.
+    `open_subjects(subjects)`: of these, those whose messages must be kept whole, however old. Without it, all are.
     """
-    hooks = OutboundHooks(on_delivered, on_refused)
+    hooks = OutboundHooks(on_delivered, on_refused, on_requeued, on_settled, open_subjects)
     if _outbound.setdefault(message_type, hooks) != hooks:
         raise ImproperlyConfigured(f"two registrations for outbound {message_type}")
 
@@ -125,3 +145,8 @@ def outbound_hooks(message_type: str) -> OutboundHooks | None:
 def inbound_types() -> list[str]:
     """Every type an application takes, sorted."""
     return sorted(_inbound)
+
+
+def outbound_types() -> list[str]:
+    """Every type an application sends, sorted."""
+    return sorted(_outbound)

@@ -3,7 +3,7 @@
 from relay.services.dispatching import collect_returned, dispatch, withdraw_refused
 from relay.services.handling import handle
 from relay.services.outbox import NotInTransactionError, UnregisteredTypeError, queue_message
-from relay.services.quarantine import NotInQuarantineError, retry_quarantined
+from relay.services.quarantine import NotInQuarantineError, discard_quarantined, retry_quarantined
 from relay.services.reading import read
 from relay.services.storing import receive
 
@@ -12,6 +12,7 @@ __all__ = [
     "NotInTransactionError",
     "UnregisteredTypeError",
     "collect_returned",
+    "discard_quarantined",
     "dispatch",
     "handle",
     "queue_message",

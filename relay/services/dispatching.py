@@ -31,7 +31,8 @@ BATCH: Final = 100
 ERROR_BACKOFF_SECONDS: Final = 1.0
 
 # The oldest unfinished message of a subject stands in the way of the younger ones, in whatever state it is (order is kept
-# per filing). A row that another worker holds is passed over, and looked at again after the lease.
+# per filing). A row that another worker holds is passed over, and looked at again after the lease. What an operator paused is
+# asked with every batch: a batch that was claimed before goes out, the next one does not.
 _CLAIM = """
     UPDATE relay_outboundmessage AS claimed
        SET lease_token = %(token)s, leased_until = statement_timestamp() + make_interval(secs => %(lease)s)
@@ -43,6 +44,10 @@ _CLAIM = """
                     SELECT 1 FROM relay_outboundmessage AS older
                      WHERE older.partner = due.partner AND older.subject = due.subject
                        AND older.finished_at IS NULL AND older.id < due.id))
+               AND NOT EXISTS (
+                    SELECT 1 FROM relay_pause AS pause
+                     WHERE pause.resumed_at IS NULL
+                       AND pause.partner IN ('', due.partner) AND pause.message_type IN ('', due.message_type))
              ORDER BY due_at, id
              LIMIT %(limit)s
                FOR UPDATE SKIP LOCKED

@@ -16,11 +16,11 @@ from relay.channels import open_channel
 from relay.channels.base import Channel, ReceivedFile, printable
 from relay.conf import portions
 from relay.envelope import type_and_id
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.models import InboundMessage, InboundState
 from relay.services.handling import handle
 from relay.services.outbox import Answer, answer
 from relay.services.reading import REJECTED, read, wants_answer
-from relay.wake import wake
+from relay.services.repeats import note_repeats
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,7 @@ def _take_in(partner: str, channel: Channel, files: Sequence[ReceivedFile]) -> N
             if channel.set_aside(file) and repeated_id is not None:
                 again.append(repeated_id)
     if again:
-        _answer_again(partner, again)
+        note_repeats(partner, again)
 
 
 def store(partner: str, files: Sequence[ReceivedFile]) -> dict[str, int]:
@@ -127,16 +127,6 @@ def store(partner: str, files: Sequence[ReceivedFile]) -> dict[str, int]:
             )
             repeated |= {by_digest[bytes(digest)].name: row_id for row_id, digest, was_there in cursor.fetchall() if was_there}
     return repeated
-
-
-@transaction.atomic
-def _answer_again(partner: str, repeated: Sequence[int]) -> None:
-    """The partner seems not to have our receipt: the same one goes again, same id, same bytes."""
-    answers = InboundMessage.objects.filter(pk__in=repeated, answer__isnull=False).values("answer")
-    again = OutboundMessage.objects.filter(pk__in=answers, finished_at__isnull=False, state=OutboundState.SENT)
-    again.update(state=OutboundState.QUEUED, finished_at=None, due_at=timezone.now())
-    log.info("relay_repeats", partner=partner, inbound_ids=list(repeated))
-    transaction.on_commit(lambda: wake(partner), robust=True)
 
 
 @transaction.atomic

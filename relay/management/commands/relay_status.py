@@ -1,4 +1,4 @@
-"""`manage.py relay_status [--json]`: what waits, for how long, and what went wrong (RLY-04)."""
+"""`manage.py relay_status [--json]`: what waits, for how long, how fast it moves, what went wrong and what is paused (RLY-04)."""
 
 import json
 from argparse import ArgumentParser
@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from relay import queries
+from relay.management.operating import cell, print_table
 
 _COLUMNS = (
     ("partner", 10),
@@ -19,6 +20,10 @@ _COLUMNS = (
     ("received_unhandled", 19),
     ("oldest_unhandled_seconds", 25),
     ("quarantined", 12),
+    ("sent_per_minute", 16),
+    ("received_per_minute", 20),
+    ("failing", 8),
+    ("paused", 8),
     ("last_received_at", 33),
 )
 
@@ -36,16 +41,20 @@ class Command(BaseCommand):
         """Print the table or the JSON."""
         rows = [row.as_json() for row in queries.status()]
         if options["json"]:
-            self.stdout.write(json.dumps({"at": timezone.now().isoformat(), "traffic": rows}, indent=2))
+            pauses = [queries.pause_as_json(row) for row in queries.open_pauses()]
+            found = {"at": timezone.now().isoformat(), "rate_seconds": queries.RATE_SECONDS, "traffic": rows, "pauses": pauses}
+            self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
             return
-        self.stdout.write("".join(name.ljust(width) for name, width in _COLUMNS).rstrip())
-        for row in rows:
-            self.stdout.write("".join(_cell(row[name]).ljust(width) for name, width in _COLUMNS).rstrip())
         if not rows:
             self.stdout.write("no traffic")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+        else:
+            print_table(self.stdout, [row | {"paused": "yes" if row["paused"] else ""} for row in rows], _COLUMNS)
+        for row in rows:
+            where = f"{row['partner']} {row['message_type'] or '-'}"
+            if row["failing"]:
+                self.stdout.write(f"failing: {where}: {row['last_error_at'] or '-'} {cell(row['last_error'])}")
+            if row["refused"]:
+                self.stdout.write(f"last refused: {where}: {row['last_refusal_code']} {cell(row['last_refusal_text'])}")
+        for pause in queries.open_pauses():
+            scope = f"partner {pause.partner or 'all'}, type {pause.message_type or 'all'}"
+            self.stdout.write(f"paused: {scope}, since {pause.paused_at.isoformat()} by {cell(pause.paused_by)}: {cell(pause.reason)}")
