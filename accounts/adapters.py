@@ -34,8 +34,15 @@ from core.fields import decrypt, encrypt
 
 log = structlog.get_logger(__name__)
 
-#: In the session while somebody logs in: the attempt that his right password belongs to.
+#: In the session while somebody logs in: the attempt that his right password, or his card, belongs to.
 LOGIN_ATTEMPT = "login_attempt"
+#: As django-allauth notes them, and the card login (`accounts.views.card_login`).
+_METHODS = {
+    "password": LoginMethod.PASSWORD,
+    "socialaccount": LoginMethod.SINGLE_SIGN_ON,
+    "card": LoginMethod.CARD,
+    "mfa": LoginMethod.PASSKEY,
+}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -64,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return self._refuse(request, user, reason) if reason else None
 
     def login(self, request: HttpRequest, user: User) -> None:
-        reason = login_services.admit(user_id=user.pk)
+        reason = login_services.admit(user_id=user.pk, card_no=_proof(request, user).get("card_no", ""))
         if reason:
             raise ImmediateHttpResponse(self._refuse(request, user, reason))
         super().login(request, user)
@@ -106,14 +113,18 @@ def _bind(request: HttpRequest, login: SocialLogin, user: User) -> bool:
     return True
 
 
+def _proof(request: HttpRequest, user: User) -> dict[str, Any]:
+    """django-allauth's note of what the user proved last who he is by; a second factor is none. Who began with another way and left it
+    there did not come in by it."""
+    for record in reversed(get_authentication_records(request, user)):
+        if record["method"] in _METHODS and (record["method"] != "mfa" or record.get("passwordless")):
+            return record
+    return {}
+
+
 def _method(request: HttpRequest, user: User) -> LoginMethod:
-    """By what the user proved who he is first; a second factor is none."""
-    for record in get_authentication_records(request, user):
-        if record["method"] == "socialaccount":
-            return LoginMethod.SINGLE_SIGN_ON
-        if record["method"] == "mfa" and record.get("passwordless"):
-            return LoginMethod.PASSKEY
-    return LoginMethod.PASSWORD
+    """By what the user proved who he is."""
+    return _METHODS.get(_proof(request, user).get("method", ""), LoginMethod.PASSWORD)
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):

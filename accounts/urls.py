@@ -25,6 +25,7 @@ from accounts.views import (
 app_name = "accounts"
 urlpatterns = [
     path("login/", login.LoginView.as_view(), name="login"),
+    path("login/card/", card_login.CardLoginView.as_view(), name="card_login"),
     path("logout/", login.LogoutView.as_view(), name="logout"),
     path("first-login/", first_login.FirstLoginView.as_view(), name="first_login"),
     path("password/change/", passwords.ChangePasswordView.as_view(), name="password_change"),

@@ -51,11 +51,11 @@ class LoginMethod(models.TextChoices):
 class LoginOutcome(models.TextChoices):
     """How an attempt to log in ended."""
 
-    FAILED = "failed", _("用户名或密码不正确")
-    #: The second factor is still to come; if it never does, this stays.
-    PROVEN = "proven", _("密码正确，未完成登录")
+    FAILED = "failed", _("身份验证未通过")
+    #: Who he is was shown, by password or card. The second factor is still to come; if it never does, this stays.
+    PROVEN = "proven", _("身份已验证，未完成登录")
     SUCCEEDED = "succeeded", _("成功")
-    #: The password was right and the account may not be used: pending, rejected, frozen, disabled.
+    #: The same, and the account may not be used: pending, rejected, frozen, disabled; or the card opens none.
     CLOSED = "closed", _("账号不可用")
     THROTTLED = "throttled", _("尝试过多")
 

@@ -1,16 +1,54 @@
-"""卡介质: the challenges that cards sign (CARD-02)."""
+"""卡介质: logging in with a card, and the challenges that cards sign (CARD-02)."""
 
 from typing import Any
 
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
 from allauth.core import ratelimit
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
+from accounts.adapters import LOGIN_ATTEMPT
+from accounts.forms.card import CardSignatureForm
 from accounts.models import CardPurpose
-from accounts.services import card_challenges
+from accounts.services import card_challenges, card_login
+from accounts.services.login import LoginRefused
+from accounts.views.login import LoginPage
+from core import audit
+
+
+class CardLoginView(LoginPage):
+    """卡介质: the bound card signs a challenge of this browser's session. Second factor and gates follow as after the password."""
+
+    form_class = CardSignatureForm  # type: ignore[assignment]  # which is no AuthenticationForm
+    template_name = "accounts/card_login.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            user, attempt = card_login.check_card(
+                challenge=form.cleaned_data["challenge"],
+                bound_to=card_challenges.holder(self.request),
+                presented=form.presented(),
+                ip=audit.client_address(self.request),
+                user_agent=self.request.headers.get("User-Agent", ""),
+            )
+        except LoginRefused as refusal:
+            form.add_error(None, refusal)
+            return self.form_invalid(form)
+        self.request.session[LOGIN_ATTEMPT] = attempt.pk
+        # Noted as django-allauth notes a password; from here it leads on: to a second factor, or in.
+        record_authentication(self.request, user, "card", card_no=user.bound_card.card_no)
+        response: HttpResponse = perform_login(self.request, Login(user=user, redirect_url=self.get_success_url()))
+        return response
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        # The panel's fields are hidden: what is wrong with them is said once, on top.
+        context["refusals"] = list(dict.fromkeys(text for texts in context["form"].errors.values() for text in texts))
+        return context
 
 
 @method_decorator(never_cache, name="dispatch")

@@ -16,17 +16,29 @@ from accounts.services import login as services
 from core import audit
 
 
-class LoginView(auth_views.LoginView):
-    """User name, password and picture code, then to the page that was asked for (ACC-07)."""
+class LoginPage(auth_views.LoginView):
+    """Base of the tabs of the login page: afterwards to the page that was asked for; who is logged in goes there at once."""
 
-    form_class = LoginForm  # type: ignore[assignment]  # which does not authenticate by itself
-    template_name = "accounts/login.html"
     redirect_authenticated_user = True
 
     def get_form_kwargs(self) -> dict[str, Any]:
+        """The forms do not authenticate by themselves."""
         kwargs = super().get_form_kwargs()
         del kwargs["request"]
         return kwargs
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        context["demo_mode"] = settings.DEMO_MODE
+        context["notice"] = self.request.session.pop("login_notice", "")
+        return context
+
+
+class LoginView(LoginPage):
+    """用户名密码: user name, password and picture code (ACC-07)."""
+
+    form_class = LoginForm  # type: ignore[assignment]  # which is no AuthenticationForm
+    template_name = "accounts/login.html"
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if asks_for_picture(request):
@@ -53,12 +65,6 @@ class LoginView(auth_views.LoginView):
             self.request, {"username": user.username}, Login(user=user, redirect_url=self.get_success_url())
         )
         return response
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = super().get_context_data(**kwargs)
-        context["demo_mode"] = settings.DEMO_MODE
-        context["notice"] = self.request.session.pop("login_notice", "")
-        return context
 
 
 class LogoutView(auth_views.LogoutView):

@@ -75,7 +75,7 @@ def test_the_history_shows_ones_own_attempts_and_nobody_elses(operator_client, o
     attempt(operator, method=LoginMethod.PASSKEY)
     attempt(other_operator, ip="203.0.113.77")
     page = operator_client.get(HISTORY).content.decode()
-    for text in ("59.46.1.1", "外网", "Chrome 130 / Windows", "用户名或密码不正确", "Firefox 128 / Linux", "内网", "通行密钥"):
+    for text in ("59.46.1.1", "外网", "Chrome 130 / Windows", "身份验证未通过", "Firefox 128 / Linux", "内网", "通行密钥"):
         assert text in page
     assert "203.0.113.77" not in page
 

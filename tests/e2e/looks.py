@@ -13,16 +13,36 @@ AGREEMENTS = {"reverse", "engineer", "decompile", "disassemble"}
 #: Accounts that the tests of the standard edition use and make.
 CENTRAL_ACCOUNTS = {"yk_admin"}
 #: What Chinese text may have of Latin letters: names of things, and the accounts of the demo.
-LATIN = {"Excel", "Ikey", "HeadlessChrome", "Linux", *DEMO_ACCOUNTS, *AGREEMENTS, *CENTRAL_ACCOUNTS}
+LATIN = {
+    "Excel",
+    "Ikey",
+    "Python",
+    "Windows",
+    "macOS",
+    "Debian",
+    "Ubuntu",
+    "Chrome",
+    "Edge",
+    "Firefox",
+    "Safari",
+    "Ctrl",
+    "card_bridge",
+    "HeadlessChrome",
+    "Linux",
+    *DEMO_ACCOUNTS,
+    *AGREEMENTS,
+    *CENTRAL_ACCOUNTS,
+}
 
-#: Texts that are read: visible text nodes, and what is told only to a screen reader or on hover.
+#: Texts that are read: visible text nodes, and what is told only to a screen reader or on hover. What is typed into a command line is
+#: in `code`.
 TEXTS = """() => {
   const shown = (element) => element.checkVisibility({ visibilityProperty: true }) || element.closest(".visually-hidden");
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const texts = [document.title];
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
-    if (!parent.matches("script, style, template") && shown(parent)) texts.push(walker.currentNode.textContent);
+    if (!parent.closest("script, style, template, code") && shown(parent)) texts.push(walker.currentNode.textContent);
   }
   for (const element of document.body.querySelectorAll("[aria-label], [title], [placeholder], [alt]")) {
     for (const name of ["aria-label", "title", "placeholder", "alt"]) texts.push(element.getAttribute(name) ?? "");

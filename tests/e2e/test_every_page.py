@@ -88,6 +88,7 @@ class Row:
 PAGES: dict[str, list[str | Row]] = {
     "": ["/"],
     "accounts/login/": ["/accounts/login/"],
+    "accounts/login/card/": ["/accounts/login/card/"],
     "accounts/password/forgotten/": ["/accounts/password/forgotten/"],
     # To who is logged in it says so.
     "accounts/register/": ["/accounts/register/"],

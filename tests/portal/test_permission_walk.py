@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "content/items/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
     "content/attachments/<int:pk>/": (Row(200, visitor=404, without=404, right=_reads_smartgate), everybody(405)),
     "accounts/login/": (visitors_only(200), visitors_only(200)),
+    "accounts/login/card/": (visitors_only(200), visitors_only(200)),
     "accounts/logout/": (everybody(405), everybody(302)),
     # Everybody here has been through it; who has not is told of in tests/accounts/test_first_login.py.
     "accounts/first-login/": (work(Right.ACCOUNT_OWN, 302), work(Right.ACCOUNT_OWN, 302)),
