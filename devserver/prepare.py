@@ -6,7 +6,9 @@ The environment says which database. Each step asks first whether there is anyth
 import io
 import os
 import sys
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 from django.apps import apps
@@ -18,9 +20,12 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from devserver.announce import ACCOUNTS
-from devserver.cards import CardBox
+from devserver.cards import CARDS, CardBox, OpenCard
 from devserver.stamps import Stamp, fingerprint
 from simulators.cards.certificates import Holder
+
+if TYPE_CHECKING:
+    from portal.demo import Signer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,7 +63,22 @@ def authority_port() -> int:
     return int(os.environ["CARD_AUTHORITY_PORT"])
 
 
-def seed() -> None:
+def signer(cards: CardBox) -> "Signer":
+    """Signs with the demo's cards, each opened once: its PIN takes a tenth of a second."""
+    from accounts.services.card_signing import Presented
+
+    @cache
+    def opened(username: str) -> OpenCard:
+        return OpenCard(cards.cards()[next(card.number for card in CARDS if card.username == username)])
+
+    def sign(username: str, text: str) -> Presented:
+        card = opened(username)
+        return Presented(certificate=card.certificate, signature=card.sign(text))
+
+    return sign
+
+
+def seed(cards: CardBox) -> None:
     """Load the shipped code tables and the demo data; again only when the code or the tables behind them have changed.
 
     The stamp lies beside the database's files and goes with them. That a database was emptied by hand shows in the accounts.
@@ -73,7 +93,9 @@ def seed() -> None:
     stamp.remove()
     say("Loading code tables and demo data")
     quietly("seed_reference")
-    quietly("seed_demo")
+    # Whether the cards are revoked is asked of the authority, which runs with the portal only.
+    with cards.authority_answering(authority_port()):
+        quietly("seed_demo", sign=signer(cards))
     stamp.write(current)
 
 
@@ -107,8 +129,7 @@ def main() -> int:
     try:
         quietly("check")
         migrate()
-        make_cards()
-        seed()
+        seed(make_cards())
         collect_static()
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)

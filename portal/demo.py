@@ -1,14 +1,15 @@
 """Demo data: the accounts that `make run` prints, filings that fill the query page, what stands on the home page.
 
-Filings are made by the same services that users call; those declared go through the relay to the customs simulator, whose
-script for a vehicle goes by its plate (`docs/protocol/README.md`), so every state shows up with real receipts.
+Filings are made by the same services that users call, and declared by whoever has a card: the caller signs (`Signer`), this module knows
+no card. Those declared go through the relay to the customs simulator, whose script for a vehicle goes by its plate
+(`docs/protocol/README.md`), so every state shows up with real receipts.
 """
 
 import random
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -16,8 +17,10 @@ from django.db import transaction
 from django.utils import timezone
 from stdnum import iso6346
 
-from accounts.models import Enterprise, EnterpriseType, Qualification, Service, User
+from accounts.models import CardPurpose, Enterprise, EnterpriseType, Qualification, Service, User
 from accounts.rights import ApplicationKey, Role
+from accounts.services import bound_cards, card_challenges
+from accounts.services.card_signing import CardRefused, Presented
 from portal.models import EVERYBODY, Attachment, Contact, ContentItem, Kind
 from smartgate import services
 from smartgate.models import BillType, BindKeyType, BusinessType, Filing, ImportExport, ObjectType, TransportMode, VehicleFlowType
@@ -87,6 +90,17 @@ USERS = (
     DemoUser("demo_staff", "郑平台", Role.PLATFORM_STAFF, "13904110007", is_staff=True),
 )
 
+#: Whose cards are bound from the start; another one is left to whoever tries it.
+CARD_HOLDERS = ("demo_operator", "other_operator")
+
+
+class Signer(Protocol):
+    """Signs with the card of a demo account, as the page does through the card bridge."""
+
+    def __call__(self, username: str, text: str) -> Presented:
+        """What the card of this user makes of the text."""
+
+
 VESSELS = ("中远海运大连", "新海天", "长荣山海", "中谷辽宁", "泛亚营口", "海丰渤海")
 CUSTOMS_CODES = ("0908", "0908", "0908", "0901", "0905", "0940", "0950", "0960")
 OWNER_CODES = ("COSU", "CSQU", "EGHU", "SITU", "MSKU")
@@ -138,18 +152,33 @@ def make_accounts() -> None:
             )
 
 
-def make_filings(*, seed: int, count: int) -> int:
+def bind_cards(sign: Signer) -> None:
+    """Bind their cards to CARD_HOLDERS who have none. Who bound one of them elsewhere meanwhile keeps it."""
+    for user in User.objects.select_related("enterprise").filter(username__in=CARD_HOLDERS, bound_card=None):
+        challenge = card_challenges.issue(purpose=CardPurpose.BIND, bound_to=user.username)
+        presented = sign(user.username, challenge)
+        try:
+            proof = bound_cards.prove(actor=user, challenge=challenge, bound_to=user.username, presented=presented)
+            bound_cards.bind(actor=user, proof=proof)
+        except CardRefused as refused:
+            if refused.code != "bound_elsewhere":
+                raise
+
+
+def make_filings(*, seed: int, count: int, sign: Signer | None = None) -> int:
     """Make `count` filings unless there are some already; how many were made.
 
-    The same seed makes the same filings. One in five stays a draft; the other enterprise gets one in six.
+    The same seed makes the same filings. One in five stays a draft; the other enterprise gets one in six. Without `sign` all stay drafts
+    where CARD_REQUIRED is on; so do those that a start broken off here had still to declare.
     """
-    operator = User.objects.select_related("enterprise").get(username="demo_operator")
-    other = User.objects.select_related("enterprise").get(username="other_operator")
+    holders = User.objects.select_related("enterprise", "bound_card")
+    operator, other = holders.get(username="demo_operator"), holders.get(username="other_operator")
     if Filing.unscoped.filter(created_by__in=[operator, other]).exists():
         return 0
     chance = random.Random(seed)  # noqa: S311 - demo data, repeatable on purpose
     plates = _plates(chance, count)
     now = timezone.now()
+    to_declare: list[tuple[User, int]] = []
     with transaction.atomic():
         for number, plate in enumerate(plates):
             actor = other if number % 6 == 5 else operator
@@ -158,8 +187,18 @@ def make_filings(*, seed: int, count: int) -> int:
             age = timedelta(minutes=chance.randrange(10, 60 * 24 * 12) if number % 3 else chance.randrange(5, 300))
             filing = services.save_filing(actor=actor, header=header, lines=lines, at=now - age)
             if is_scripted or chance.random() > 0.25:
-                services.declare_filing(actor=actor, filing_id=filing.pk)
+                to_declare.append((actor, filing.pk))
+    if sign is not None or not settings.CARD_REQUIRED:
+        for actor, pk in to_declare:
+            _declare(actor, pk, sign)
     return len(plates)
+
+
+def _declare(actor: User, pk: int, sign: Signer | None) -> None:
+    presented = None
+    if sign is not None:
+        presented = sign(actor.username, services.text_to_sign(actor=actor, filing=Filing.unscoped.get(pk=pk)))
+    services.declare_filing(actor=actor, filing_id=pk, presented=presented)
 
 
 def _plates(chance: random.Random, count: int) -> list[str]:
