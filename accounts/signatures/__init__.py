@@ -6,6 +6,7 @@
     revocation     what a CRL or an OCSP answer says; no network
     sources        where CRLs and OCSP answers come from: files, the database, the network
     cards          all of it together, for a card's signature
+    stored         the same of evidence that was kept: no network, as of the time of the signature
     refusals       each way it can fail, with a text for the user
 
 Whatever a stranger hands in, nothing but a `SignatureRefusedError` comes out.

@@ -108,6 +108,47 @@ class RevocationListTooOldError(RevocationUnknownError):
         super().__init__(next_update=_day(next_update))
 
 
+class EvidenceAlteredError(SignatureRefusedError):
+    """A column of stored evidence says something else than what is signed. `column` is its name."""
+
+    text = _("签名凭证的“%(column)s”与证书或所存内容不符，凭证可能已被改动。请联系平台管理员核查。")
+    reason = "evidence_altered"
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column=column)
+
+
+class ChainBrokenError(SignatureRefusedError):
+    """The certificates of stored evidence are no chain: one is not signed by the next, or one is too many."""
+
+    text = _("签名凭证中的证书不成一条证书链，凭证可能已被改动。请联系平台管理员核查。")
+    reason = "chain_broken"
+
+
+class AnchorNotTrustedError(SignatureRefusedError):
+    """Nobody of the stored chain is trusted today."""
+
+    text = _("签名凭证的根证书不在当前信任的证书之中。根证书已更换的，请把当时的根证书放回信任目录，或用 --anchor 指定。")
+    reason = "anchor_not_trusted"
+
+
+class RevocationAnswerMissingError(SignatureRefusedError):
+    """There is no revocation answer with the evidence, and the operator asks for one."""
+
+    text = _("签名凭证中没有签名时的吊销查询结果，无法确认当时证书未被吊销。")
+    reason = "revocation_answer_missing"
+
+
+class AlgorithmNotAcceptedError(SignatureRefusedError):
+    """The evidence is by an algorithm that the operator does not accept now."""
+
+    text = _("签名算法 %(algorithm)s 目前不被接受。")
+    reason = "algorithm_not_accepted"
+
+    def __init__(self, algorithm: str) -> None:
+        super().__init__(algorithm=algorithm)
+
+
 class ChallengeRefusedError(SignatureRefusedError):
     """The challenge was never given out, was given to somebody else, has been used, or is too old."""
 

@@ -114,6 +114,8 @@ def by_list(
     # An old list that names the certificate is proof enough.
     if revoked_at is not None and revoked_at <= at:
         raise RevokedError(revoked_at)
+    if crl.this_update > now + SKEW:
+        raise RevocationUnknownError
     if not crl.is_current(now=now, grace=grace):
         raise RevocationListTooOldError(crl.next_update or crl.this_update + grace)
     return Answer(Method.CRL, source, crl.der, crl.this_update, crl.next_update)
@@ -144,12 +146,31 @@ def by_ocsp(
     Raises RevokedError, and RevocationUnknownError for whatever is no good answer to the question.
     """
     try:
+        if not _has_nonce(ocsp.load_der_ocsp_response(der), question.nonce):
+            raise RevocationUnknownError
+    except _NOT_READABLE as error:
+        raise RevocationUnknownError from error
+    return _by_ocsp(der, question=question, issuer=issuer, at=at, now=now, source=source)
+
+
+def by_stored_ocsp(der: bytes, *, certificate: Certificate, issuer: Certificate, at: datetime, now: datetime, source: str) -> Answer:
+    """The same of an answer that was kept, whose question is gone: all but the nonce, which only kept old answers from being played back.
+
+    Raises what `by_ocsp` does.
+    """
+    # Whoever asks again about this certificate names it in the same way.
+    question = ask_ocsp(certificate=certificate, issuer=issuer)
+    return _by_ocsp(der, question=question, issuer=issuer, at=at, now=now, source=source)
+
+
+def _by_ocsp(der: bytes, *, question: OcspQuestion, issuer: Certificate, at: datetime, now: datetime, source: str) -> Answer:
+    try:
         response = ocsp.load_der_ocsp_response(der)
         if response.response_status != ocsp.OCSPResponseStatus.SUCCESSFUL:
             raise RevocationUnknownError
         asked = ocsp.load_der_ocsp_request(question.der)
         single = next((one for one in response.responses if _is_about(one, asked)), None)
-        if single is None or not _has_nonce(response, question.nonce) or not _is_answered_by(response, issuer, now):
+        if single is None or not _is_answered_by(response, issuer, now):
             raise RevocationUnknownError
         if single.certificate_status == ocsp.OCSPCertStatus.REVOKED:
             revoked_at = single.revocation_time_utc

@@ -1,15 +1,19 @@
 """Evidence for tests: signatures of years ago, with what the authority said then."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from asn1crypto import core, ocsp, x509
 
 from accounts.models import EvidenceKind, SignatureEvidence, User
 from accounts.services import card_signing
 from accounts.signatures import algorithms, cards, certificates, chains, revocation
 from accounts.signatures.certificates import Certificate
 from accounts.signatures.revocation import Answer, Method
-from simulators.cards.keys import KeyType
+from simulators.cards import certificates as issuing
+from simulators.cards.authority import Authority
+from simulators.cards.keys import Key, KeyType
 from tests.cards import Authorities, Card
 
 TEXT = "申报 车次 202311210000000012026000000001\n企业：大连测试国际货运代理有限公司\n重量 25000 千克\n"
@@ -52,6 +56,44 @@ def verified(card: Card, *, text: str = TEXT, method: Method | None = Method.CRL
     )
 
 
+def delegated_answer(
+    card: Card,
+    *,
+    purpose: str = "ocsp_signing",
+    by: Authority | None = None,
+    valid_from: datetime = THEN - timedelta(days=10),
+    valid_to: datetime = THEN + timedelta(days=10),
+) -> bytes:
+    """The issuer's answer of that time, signed by a responder whom `by`, the issuer itself, entitled."""
+    issuer = by or card.authority
+    certificate, parsed_issuer, _root = chain_of(card)
+    question = revocation.ask_ocsp(certificate=certificate, issuer=parsed_issuer)
+    answer = ocsp.OCSPResponse.load(card.authority.answer_ocsp(question.der, now=THEN))
+    key = Key.generate(card.key.key_type)
+    responder = issuing.sign_certificate(
+        serial=99,
+        subject=x509.Name.build({"country_name": "CN", "common_name": "OCSP"}),
+        public_key=key.public_info(),
+        issuer=issuer.certificate.subject,
+        issuer_key=issuer.key,
+        valid_from=valid_from,
+        valid_to=valid_to,
+        extensions=[issuing.extension("2.5.29.37", x509.ExtKeyUsageSyntax([purpose]))],
+    )
+    data = answer["response_bytes"]["response"].parsed["tbs_response_data"].copy()
+    data["responder_id"] = ocsp.ResponderId(name="by_key", value=issuing.key_id(key.public_info()))
+    basic = ocsp.BasicOCSPResponse(
+        {
+            "tbs_response_data": data,
+            "signature_algorithm": key.signature_algorithm(),
+            "signature": core.OctetBitString(key.sign(data.dump())),
+            "certs": [responder],
+        }
+    )
+    content = {"response_type": "basic_ocsp_response", "response": basic}
+    return bytes(ocsp.OCSPResponse({"response_status": "successful", "response_bytes": content}).dump())
+
+
 @dataclass
 class Signing:
     """Keeps evidence for one user."""
@@ -60,10 +102,13 @@ class Signing:
     authorities: Authorities
     count: int = field(default=0)
 
-    def __call__(self, card: Card, *, document_no: str = "202311210000000012026000000001", **changes: Any) -> SignatureEvidence:
+    def __call__(
+        self, card: Card, *, document_no: str = "202311210000000012026000000001", answer: Answer | None = None, **changes: Any
+    ) -> SignatureEvidence:
         self.count += 1
+        seen = verified(card, **changes)
         return card_signing.keep(
-            verified=verified(card, **changes),
+            verified=seen if answer is None else replace(seen, revocation=answer),
             actor=self.actor,
             enterprise_id=self.actor.enterprise_id,
             kind=EvidenceKind.FILING,

@@ -15,7 +15,7 @@ from accounts.services import evidence
 from accounts.signatures import algorithms, certificates
 from accounts.signatures.revocation import Method
 from simulators.cards.keys import KeyType
-from tests.accounts.signing import TEXT, THEN, Signing, card_of_then
+from tests.accounts.signing import TEXT, THEN, Signing, card_of_then, delegated_answer
 from tests.cards import Authorities, openssl
 
 pytestmark = pytest.mark.django_db
@@ -182,3 +182,20 @@ class TestOpenSslAlone:
             openssl("ocsp", "-issuer", exported / "chain-1.pem", "-cert", exported / "certificate.pem", "-reqout", request)
             revocation.write_bytes(authority.answer_ocsp(request.read_bytes(), now=THEN))
         assert run(at + steps(kind, method)[2], exported).returncode != 0
+
+
+@pytest.mark.covers("CARD-07")
+def test_an_sm2_answer_by_a_delegated_responder(sign: Signing, authorities: Authorities, tmp_path: Path) -> None:
+    """The document's way where the issuer's own key does not fit: the responder's certificate is taken out of the answer."""
+    card = card_of_then(authorities)
+    exported = write(evidence.files(sign(card, method=Method.OCSP)), tmp_path / "exported")
+    at = f"AT={int(THEN.timestamp())}\n"
+    by_responder = commands("SM2: OCSP by a delegated responder")
+    for purpose, holds in (("ocsp_signing", True), ("client_auth", False)):
+        (exported / "revocation.ocsp").write_bytes(delegated_answer(card, purpose=purpose))
+        assert run(at + commands("SM2: OCSP"), exported).returncode != 0
+        assert (run(by_responder, exported).returncode == 0) == holds
+    stranger = Authorities(tmp_path / "stranger").of(KeyType.SM2)
+    (exported / "revocation.ocsp").write_bytes(delegated_answer(card, by=stranger))
+    assert run(at + commands("SM2: OCSP"), exported).returncode != 0
+    assert run(by_responder, exported).returncode != 0
