@@ -70,11 +70,20 @@ def simulator_port(wanted: int) -> int:
     raise DevServerError("No port of 127.0.0.1 is free for the simulators.")
 
 
-def child_environment(environment: Mapping[str, str], directory: Path, port: int, addresses: services.ServiceAddresses) -> dict[str, str]:
+@contextlib.contextmanager
+def wanted_bridge_port() -> Iterator[int]:
+    """The port to try first for the card bridge: the usual one for one start at a time, however long it takes to come up."""
+    with lock.held(services.private_directory() / "bridge.lock") as ours:
+        yield BRIDGE_PORT if ours else 0
+
+
+def child_environment(
+    environment: Mapping[str, str], directory: Path, port: int, addresses: services.ServiceAddresses, wanted_bridge: int = BRIDGE_PORT
+) -> dict[str, str]:
     """What the processes of the portal get: the person's own environment, and over it what makes this start."""
     sms_port, standard_edition_port = simulator_port(port + 10), simulator_port(port + 20)
     cards = CardBox(directory)
-    bridge_port = simulator_port(BRIDGE_PORT)
+    bridge_port = simulator_port(wanted_bridge)
     return {
         **environment,
         **addresses.environment(),
@@ -171,8 +180,8 @@ def start(environment: Mapping[str, str]) -> int:
         refuse_taken_port(port)
         vendor.copy(directory / "vendor")
         print("Starting PostgreSQL and Redis", flush=True)
-        with services.running(directory) as addresses, stopping():
-            children = child_environment(environment, directory, port, addresses)
+        with wanted_bridge_port() as wanted_bridge, services.running(directory) as addresses, stopping():
+            children = child_environment(environment, directory, port, addresses, wanted_bridge)
             command = [sys.executable, "-m", "devserver.launch", str(notes), "prepare", sys.executable, "-m", "devserver.prepare"]
             # Out of Ctrl-C's reach, like all our children: we hear it, and end them.
             # What is worth telling, it prints. CRLs are asked for once, where OCSP is for each signature.

@@ -56,6 +56,13 @@ def _make_private(directory: Path) -> None:
     directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
+def private_directory() -> Path:
+    """A directory of ours alone, the same for every start on this machine; made when absent. Raises DevServerError."""
+    base = Path("/tmp") / f"portal-t{os.geteuid()}"
+    _make_private(base)
+    return base
+
+
 def servers(directory: Path, *, throwaway: bool = False) -> tuple[Postgres, RedisServer]:
     """The two servers over the data in `directory`, not started."""
     directory = directory.resolve()
@@ -97,8 +104,7 @@ def ephemeral() -> Iterator[ServiceAddresses]:
 
     A process that was killed leaves its servers running: whoever comes next ends them and removes their directory.
     """
-    base = Path("/tmp") / f"portal-t{os.geteuid()}"
-    _make_private(base)
+    base = private_directory()
     with contextlib.ExitStack() as stack:
         with lock.held(base / "lock", wait=True):
             for left in base.glob("*/lock"):

@@ -171,6 +171,26 @@ def test_the_authority_keeps_its_port_while_that_is_free(box: CardBox) -> None:
     assert CardBox(box.home / "none").authority_port() is None
 
 
+HOLDER = """
+from devserver.run import wanted_bridge_port
+with wanted_bridge_port() as port:
+    print(port, flush=True)
+    input()
+"""
+
+
+def test_two_starts_at_once_do_not_want_the_same_port_for_their_bridges() -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], cwd=run.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        # Zero where a portal runs on this machine besides.
+        assert other.stdout.readline().strip() in (str(run.BRIDGE_PORT), "0")
+        with run.wanted_bridge_port() as port:
+            assert port == 0
+        other.stdin.write("\n")
+    assert run.child_environment({}, Path("/nowhere"), 8123, ADDRESSES, 0)["CARD_BRIDGE_PORT"] not in ("0", str(run.BRIDGE_PORT))
+
+
 def test_the_portal_is_told_of_bridge_and_authorities_and_trusts_them_nowhere_else(box: CardBox) -> None:
     own = {"CARD_TRUST_ANCHORS": "/etc/real", "CARD_CRL_DIR": "/etc/real", "CARD_BRIDGE_URL": "ws://127.0.0.1:1"}
     children = run.child_environment(own, box.home.parent, 8123, ADDRESSES)
