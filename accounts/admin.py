@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts import registration_admin  # noqa: F401 - importing it registers it
+from accounts import card_admin, registration_admin  # noqa: F401 - importing them registers them
 from accounts.models import Enterprise, User
 from accounts.services import second_factor
 from accounts.services.enterprises import set_enterprise_active

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
 
-from accounts.models import Enterprise, Qualification, Registration, ReviewStatus, User
+from accounts.models import BoundCard, Enterprise, Qualification, Registration, ReviewStatus, User
 from accounts.rights import Right, Role
 
 
@@ -36,6 +36,11 @@ def qualification_for(user: User) -> Qualification:
     """我的资质 of the user's enterprise; an empty one, not stored, as long as nothing was entered."""
     found: Qualification | None = Qualification.objects.for_user(user).first()
     return found or Qualification(enterprise=enterprise_of(user))
+
+
+def own_card(user: User) -> BoundCard | None:
+    """The card that is bound to the user himself; also where he has moved to another enterprise since."""
+    return getattr(user, "bound_card", None)
 
 
 def stated_card_no(user: User) -> str:

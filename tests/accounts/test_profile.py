@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from accounts.models import Registration, ReviewStatus, User
+from accounts.models import User
 from accounts.rights import Role
 from portal.menu import MENU, page_choices
 from tests.accounts.pages import ID_NO, client_of, errors_of, field_values, sms_to, trail, tree_of
@@ -227,37 +227,6 @@ def test_a_wrong_number_gets_no_code(operator_client):
     answer = operator_client.post(MOBILE_PAGE, {"mobile": "12", "send_code": "1"})
     assert "手机号不正确" in texts(answer)
     assert field_values(answer)["mobile"] == "12"
-
-
-@pytest.mark.covers("ACC-10")
-def test_my_card_shows_the_number_of_registration_in_the_manuals_columns(operator, operator_client, enterprise):
-    empty = operator_client.get("/accounts/cards/")
-    assert [cell.text_content() for cell in tree_of(empty).xpath("//th[@scope='col']")] == [
-        "介质编号",
-        "企业中文名称",
-        "企业统一社会信用代码",
-        "组织机构代码",
-        "法人姓名",
-        "法人证件类型",
-        "法人证件号码",
-        "企业地址",
-    ]
-    assert "无符合查询条件的数据!" in texts(empty)
-    Registration.objects.create(
-        user=operator,
-        role=operator.role,
-        credit_code=enterprise.credit_code,
-        ic_card_no="8950202110101",
-        status=ReviewStatus.APPROVED,
-        submitted_at=timezone.now(),
-    )
-    enterprise.legal_person_id_no = ID_NO
-    enterprise.save()
-    page = operator_client.get("/accounts/cards/")
-    assert "8950202110101" in texts(page)
-    assert "登记的卡号，尚未绑定" in texts(page)
-    assert ID_NO not in page.content.decode()
-    assert not tree_of(page).xpath("//main//button")
 
 
 def test_every_icon_of_the_menu_is_on_the_list():

@@ -36,6 +36,7 @@ NO_PAGES = {
     "accounts/operators/<int:pk>/reset-password/",
     "accounts/applications/<slug:key>/open/",
     "accounts/applications/<slug:key>/close/",
+    "accounts/cards/unbind/",
     "accounts/security/sessions/<int:pk>/end/",
     "accounts/security/sessions/end-others/",
     "accounts/2fa/",
@@ -51,10 +52,12 @@ NO_PAGES = {
     "smartgate/filings/<int:pk>/status/",
     "smartgate/filings/<int:pk>/delete/",
 }
-#: Pages that no address alone opens; test_every_step.py, test_second_factor.py and test_single_sign_on.py go there and look at each.
+#: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py and test_card_binding.py go there
+#: and look at each.
 STEPS = {
     "accounts/register/done/",
     "accounts/first-login/",
+    "accounts/cards/bind/confirm/",
     "accounts/password/forgotten/code/",
     "accounts/standard-edition/first/",
     "accounts/standard-edition/first/register/",
@@ -104,6 +107,8 @@ PAGES: dict[str, list[str | Row]] = {
     "accounts/applications/": ["/accounts/applications/"],
     "accounts/card-control/": ["/accounts/card-control/"],
     "accounts/cards/": ["/accounts/cards/"],
+    # Who has a card is sent back to it.
+    "accounts/cards/bind/": ["/accounts/cards/bind/"],
     "accounts/qualifications/": ["/accounts/qualifications/", "/accounts/qualifications/?edit=1"],
     "accounts/security/": ["/accounts/security/"],
     "accounts/security/sessions/": ["/accounts/security/sessions/"],

@@ -29,7 +29,7 @@ from notifications.services import queue_sms
 from portal.models import Contact
 from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
 from smartgate.models import Filing
-from tests.conftest import make_user
+from tests.conftest import bind_card, make_user
 from tests.portal.factories import make_attachment, make_item
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
@@ -148,6 +148,10 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "accounts/card-control/": (everybody(200), everybody(405)),
     "accounts/card-control/card_bridge.zip": (everybody(200), everybody(405)),
     "accounts/cards/": (work(Right.ENTERPRISE_VIEW, 200), work(Right.ENTERPRISE_VIEW, 405)),
+    "accounts/cards/bind/": (work(Right.ENTERPRISE_VIEW, 200), work(Right.ENTERPRISE_VIEW, 200)),
+    # Nobody here has put a card into a reader.
+    "accounts/cards/bind/confirm/": (work(Right.ENTERPRISE_VIEW, 302), work(Right.ENTERPRISE_VIEW, 302)),
+    "accounts/cards/unbind/": (work(Right.ENTERPRISE_VIEW, 405), work(Right.ENTERPRISE_VIEW, 302)),
     "accounts/qualifications/": (
         work(Right.ENTERPRISE_VIEW, 200),
         work(Right.ENTERPRISE_MANAGE, 302, lock_version="0"),
@@ -236,7 +240,14 @@ WITHOUT_FORM = {"accounts/standard-edition/backchannel-logout/"}
 CHANGED_BY_STAFF = {"auth/group", "accounts/enterprise", "accounts/user", "portal/contentitem", "portal/contact"}
 #: Nothing is added or deleted there; `reference/code` has a change of its own, a registration is decided on, the others are to be
 #: looked at only.
-READ_BY_STAFF = {"accounts/registration", "notifications/delivery", "reference/codetable", "reference/code", "reference/declarationelement"}
+READ_BY_STAFF = {
+    "accounts/registration",
+    "accounts/boundcard",
+    "notifications/delivery",
+    "reference/codetable",
+    "reference/code",
+    "reference/declarationelement",
+}
 
 
 #: Filings and the trail name them for ever: they are disabled instead.
@@ -381,6 +392,8 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "accounts/registration": Registration.objects.create(
                 role=Role.OPERATOR, username="waiting1", mobile="13904110001", email="w@example.com", submitted_at=timezone.now()
             ),
+            # Of who has no part in the walk: whoever has a card is shown other pages.
+            "accounts/boundcard": bind_card(make_user("operator3", Role.OPERATOR, other_operator.enterprise)),
             "notifications/delivery": queue_sms(mobile="13904110001", text="验证码"),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
