@@ -9,6 +9,7 @@ class RelayConfig(AppConfig):
     verbose_name = _("报文传输")
 
     def ready(self) -> None:
-        from relay import audit_labels
+        from relay import audit_labels, consistency
 
+        consistency.register(*consistency.CHECKS)
         audit_labels.register()

@@ -9,10 +9,19 @@ class SmartgateConfig(AppConfig):
     verbose_name = _("智能卡口散杂货")
 
     def ready(self) -> None:
-        from relay import registry
+        from relay import consistency, registry
         from smartgate import audit_labels, handlers, messages
+        from smartgate.consistency import CHECKS
+        from smartgate.services import settling
 
-        registry.register_outbound(messages.FILING, on_delivered=handlers.handle_delivered, on_refused=handlers.handle_refused)
+        registry.register_outbound(
+            messages.FILING,
+            on_delivered=handlers.handle_delivered,
+            on_refused=handlers.handle_refused,
+            on_requeued=handlers.handle_requeued,
+            on_settled=handlers.handle_settled,
+            open_subjects=settling.open_subjects,
+        )
         registry.register_inbound(
             messages.RECEIPT,
             handlers.handle_receipt,
@@ -20,4 +29,5 @@ class SmartgateConfig(AppConfig):
             answers=messages.FILING,
             subject_of=handlers.subject_of_receipt,
         )
+        consistency.register(*CHECKS)
         audit_labels.register()

@@ -14,6 +14,9 @@ ACTIONS: dict[str, str | Promise] = {
     "smartgate.filing.edit": _("修改卡口申报单"),
     "smartgate.filing.declare": _("申报卡口申报单"),
     "smartgate.filing.delete": _("删除卡口申报单"),
+    "smartgate.filing.send_again": _("平台将卡口申报单重新发往内网"),
+    "smartgate.filing.restore": _("卡口申报单恢复为海关持有的内容"),
+    "smartgate.filing.disown_receipts": _("海关确认没有该票，回执作废"),
 }
 #: What the relay and customs said; `smartgate.services` makes the names of the events.
 EVENTS: dict[Event, str | Promise] = {

@@ -9,6 +9,7 @@ from relay.registry import Incoming, MessageRefused, OutboundRef
 from smartgate import services
 from smartgate.messages import parse_receipt
 from smartgate.models import Filing, subject_of
+from smartgate.services import settling
 
 
 def handle_receipt(message: Incoming) -> str:
@@ -35,3 +36,13 @@ def handle_delivered(original: OutboundRef, at: datetime) -> None:
 def handle_refused(original: OutboundRef, at: datetime, code: str, reason: str) -> None:
     """Customs' exchange has refused an SGW101 as unreadable."""
     services.mark_relay_refused(subject=original.subject, message_id=original.message_id, at=at, code=code, reason=reason)
+
+
+def handle_requeued(original: OutboundRef, at: datetime) -> None:
+    """An operator has a refused SGW101 sent again."""
+    settling.send_again(subject=original.subject, message_id=original.message_id, at=at)
+
+
+def handle_settled(original: OutboundRef, at: datetime, delivered: bool, reason: str) -> None:
+    """An operator has asked customs whether it holds what its exchange had refused."""
+    settling.settle(subject=original.subject, message_id=original.message_id, delivered=delivered, at=at, reason=reason)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db.models import Field
 from lxml import etree
 
 from core.text import decimal_text
@@ -112,6 +114,29 @@ def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Functi
     for line in lines:
         _append(etree.SubElement(items, q("Item")), line, LINE_FIELDS)
     return root
+
+
+def parse_contents(business: etree._Element) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `filing_element` made of a filing, as values of its header's entered fields and of its lines' fields."""
+    head, items = business.find(q("Head")), business.find(q("List"))
+    assert head is not None  # noqa: S101 - the schema demands both
+    assert items is not None  # noqa: S101
+    header = _values(head, Filing, [pair for pair in HEADER_FIELDS if pair[1] not in _OWN])
+    return header, [_values(item, FilingLine, LINE_FIELDS) for item in items]
+
+
+#: Given to a filing once, and never entered.
+_OWN = {"data_center_no", "trip_no", "entered_at", "credit_code", "organisation_code"}
+
+
+def _values(element: etree._Element, model: type[Filing] | type[FilingLine], fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for wire_name, name in fields:
+        text = element.findtext(q(wire_name))
+        field: Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]  # no relation is on the wire
+        # What has no value is not on the wire: NULL where the column knows it, an empty text elsewhere.
+        values[name] = (None if field.null else "") if text is None else field.to_python(text)
+    return values
 
 
 def parse_receipt(business: etree._Element) -> Receipt:

@@ -293,6 +293,8 @@ class FilingReceipt(models.Model):
     applied = models.BooleanField(_("已生效"))
     not_applied_reason = models.CharField(_("未生效原因"), max_length=200, blank=True)
     message_id = models.UUIDField(_("报文编号"))
+    #: Customs answered what its exchange had refused, and said when it was asked that it has no such filing.
+    disowned = models.BooleanField(_("海关确认作废"), default=False, db_default=False)
 
     objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
     unscoped: ClassVar[Any] = models.Manager.from_queryset(TenantQuerySet)()

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from core import audit
 from core.text import has_chinese
+from relay.services.operations.settling import BY_OPERATOR
 from smartgate import messages, states
 from smartgate.models import Filing, FilingReceipt, data_center_no_of
 from smartgate.services.filings import MOVED, move
@@ -38,9 +39,10 @@ def mark_relay_refused(*, subject: str, message_id: UUID, at: datetime, code: st
 
 def _why_refused(code: str, reason: str) -> str:
     """A refusal in the user's language. The relay's and the partner's own words are for operators, unless they are Chinese."""
-    if has_chinese(reason):
+    if has_chinese(reason) and code != BY_OPERATOR:
         return reason
     known = {
+        BY_OPERATOR: _("平台已向海关核实，海关没有收到"),
         "FAIL_BOX": _("海关端未能接收报文"),
         "SCHEMA": _("报文格式不符合海关要求"),
         "TOO_LARGE": _("报文超过海关端的大小限制"),
@@ -59,7 +61,7 @@ def _delivery(*, subject: str, message_id: UUID, event: states.Event, at: dateti
     if filing.message_id != message_id or not states.TABLE.allows(filing.status, event):
         log.info("delivery_without_effect", trip_no=filing.trip_no, status=filing.status, filing_event=event.value)
         return False
-    _apply(filing, event, at=at, note=note, message_id=message_id)
+    apply_event(filing, event, at=at, note=note, message_id=message_id)
     return True
 
 
@@ -95,7 +97,7 @@ def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: U
     if not_applied:
         log.info("receipt_without_effect", trip_no=filing.trip_no, receipt_no=receipt.receipt_no, reason=not_applied)
         return "kept"
-    _apply(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
+    apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
     return "applied"
 
 
@@ -119,7 +121,7 @@ def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: 
     return ""
 
 
-def _apply(filing: Filing, event: states.Event, *, at: datetime, note: str, message_id: UUID) -> None:
+def apply_event(filing: Filing, event: states.Event, *, at: datetime, note: str, message_id: UUID) -> None:
     """Move a locked filing by an event of the relay or of customs, and tell the audit trail."""
     before = filing.status
     move(filing, states.TABLE.target(before, event, doing=event.value), at=at, note=note)

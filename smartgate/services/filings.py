@@ -201,9 +201,11 @@ def check_not_with_customs(filing: Filing) -> None:
     """Not while customs has answered a declaration that its own exchange says it refused: customs may hold the filing.
 
     The state table keeps such a filing in 发往内网失败 (`domain.md` §3.4); declaring it or another one of its vehicle would double it,
-    deleting would lose it. An answer that rejects it agrees with the exchange and stands in nobody's way.
+    deleting would lose it. An answer that rejects it agrees with the exchange and stands in nobody's way; nor does one that customs
+    disowned when it was asked (`smartgate.services.settling`).
     """
-    answers = FilingReceipt.unscoped.filter(filing=OuterRef("pk"), version=OuterRef("version")).exclude(event=states.Event.REJECTED)
+    answers = FilingReceipt.unscoped.filter(filing=OuterRef("pk"), version=OuterRef("version"), disowned=False)
+    answers = answers.exclude(event=states.Event.REJECTED)
     of_the_vehicle = Filing.unscoped.filter(
         enterprise_id=filing.enterprise_id,
         bind_key_info=filing.bind_key_info,

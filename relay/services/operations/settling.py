@@ -28,7 +28,7 @@ def settle(*, message_id: UUID, delivered: bool, reason: str, operator: Operator
     | the message is | delivered | not delivered |
     |---|---|---|
     | unfinished | ends as delivered | ends as refused |
-    | delivered | its application hears of the delivery once more | refused: such a message is sent again instead |
+    | delivered | its application hears of it once more: `on_settled` | refused: such a message is sent again instead |
     | refused | becomes delivered; `on_settled` | stays refused; `on_settled` |
 
     What the application does with a refusal that is contradicted is its own business (`registry.register_outbound`, `on_settled`).
@@ -78,6 +78,7 @@ def _settle(message: OutboundMessage, delivered: bool, now: datetime, reason: st
     if hooks is None:
         raise OperationRefused("NOT_FOR_THIS_TYPE", _("没有业务登记该类型的报文，不能处置。"))
     was_refused = message.state == OutboundState.REFUSED
+    had_ended = message.finished_at is not None
     if was_refused and hooks.on_settled is None and hooks.on_refused is not None:
         raise OperationRefused("NOT_FOR_THIS_TYPE", _("该类型报文被拒收后不能由平台处置。"))
     if not delivered and message.state == OutboundState.DELIVERED:
@@ -90,7 +91,7 @@ def _settle(message: OutboundMessage, delivered: bool, now: datetime, reason: st
         message.save(update_fields=["state", "finished_at", "reason_code", "reason_text", "lease_token", "leased_until"])
     elif not was_refused:
         refuse(message, now, BY_OPERATOR, reason)
-    if was_refused and hooks.on_settled is not None:
+    if had_ended and hooks.on_settled is not None:
         hooks.on_settled(reference(message), now, delivered, reason)
     elif delivered and hooks.on_delivered is not None:
         hooks.on_delivered(reference(message), now)

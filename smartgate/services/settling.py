@@ -1,0 +1,196 @@
+"""What platform staff put right between the relay and a filing: its message goes again, or customs was asked whether it holds it.
+
+Called by the relay, in its transaction, when an operator resends or settles a message that customs' exchange had refused
+(`relay.registry.register_outbound`). Both ways are the table's own: 发往内网失败 is declared anew, the same version and the same message.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from lxml import etree
+
+from core import audit
+from core.workflow import ActionRefused
+from relay.envelope import business_of, canonical
+from relay.models import OutboundMessage
+from relay.services.operations.settling import BY_OPERATOR
+from smartgate import messages, states
+from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, data_center_no_of, subject_of
+from smartgate.services.answers import apply_event, mark_relay_refused, mark_relayed
+from smartgate.services.filings import MOVED, move, snapshot, violated
+
+#: Customs and the enterprise are through with these: their messages may lose their bytes when they are old enough.
+THROUGH = (FilingStatus.CLOSED, FilingStatus.CLOSED_MANUALLY, FilingStatus.DEPARTED, FilingStatus.VOIDED)
+
+
+def send_again(*, subject: str, message_id: UUID, at: datetime) -> None:
+    """The refused message of a filing goes to customs once more: the filing is 申报 again, and waits like any other.
+
+    Raises ActionRefused when the filing was declared anew or deleted since, when customs has answered the refused message (that is for
+    `settle`), or when the vehicle has an open filing by now.
+    """
+    filing = _locked(subject)
+    _require_present(filing, message_id)
+    if filing.status != FilingStatus.RELAY_FAILED:
+        return  # it is further already, or still waits for what this message will bring
+    if filing.deleted_at is not None:
+        raise ActionRefused(_("车次 %(trip_no)s 已被企业删除，不能重发其报文。") % {"trip_no": filing.trip_no})
+    if _contradicting(filing).exists():
+        raise ActionRefused(
+            _("海关已对车次 %(trip_no)s 作出回执，请先向海关核实其是否持有该票，再处置（relay_settle），不要重发。")
+            % {"trip_no": filing.trip_no}
+        )
+    if _says_other(filing):
+        raise ActionRefused(
+            _("企业已修改车次 %(trip_no)s 的内容，与原报文不同，不能重发。请由企业核对后重新申报。") % {"trip_no": filing.trip_no}
+        )
+    _declare_again(filing, at=at, note=_("平台已将本次申报重新发往内网，请等待结果。"))
+
+
+def settle(*, subject: str, message_id: UUID, delivered: bool, at: datetime, reason: str) -> None:
+    """Customs was asked whether it holds the filing that its exchange had refused.
+
+    It does: the filing goes on as if the exchange had said so, with the contents that customs holds, should the enterprise have
+    changed them since; and customs' receipts that were only kept take effect in the order in which customs gave them, as far as the
+    table allows. It does not: those receipts count no more, and the enterprise may declare again.
+    Raises ActionRefused when the filing was declared anew since, or when the vehicle has another open filing by now.
+    """
+    filing = _locked(subject)
+    if not delivered:
+        # Where the filing never heard of the refusal, it hears of it now.
+        mark_relay_refused(subject=subject, message_id=message_id, at=at, code=BY_OPERATOR, reason=reason)
+        filing = _locked(subject)
+        if filing.message_id == message_id and filing.status == FilingStatus.RELAY_FAILED and _contradicting(filing).exists():
+            _disown(filing, at=at, reason=reason)
+        return
+    _require_present(filing, message_id)
+    if filing.status == FilingStatus.RELAY_FAILED:
+        if _says_other(filing):
+            _restore(filing, reason)
+        _declare_again(filing, at=at, note="")
+    mark_relayed(subject=subject, message_id=message_id, at=at)
+    _apply_kept(_locked(subject))
+
+
+def open_subjects(subjects: Collection[str]) -> set[str]:
+    """Of these relay subjects, those of filings that customs or the enterprise is not through with."""
+    numbers = [data_center_no_of(subject) for subject in subjects]
+    through = Filing.unscoped.filter(data_center_no__in=numbers, status__in=THROUGH).values_list("data_center_no", flat=True)
+    return set(subjects) - {subject_of(number) for number in through}
+
+
+def _locked(subject: str) -> Filing:
+    """Also one that was deleted: customs may hold it."""
+    filing: Filing = Filing.unscoped.select_for_update(of=("self",)).get(data_center_no=data_center_no_of(subject))
+    return filing
+
+
+def _require_present(filing: Filing, message_id: UUID) -> None:
+    if filing.message_id != message_id:
+        raise ActionRefused(
+            _("车次 %(trip_no)s 已重新申报，现行报文为 %(message_id)s。") % {"trip_no": filing.trip_no, "message_id": filing.message_id}
+        )
+
+
+def _contradicting(filing: Filing) -> QuerySet[FilingReceipt]:
+    """Answers of customs to what its exchange says it refused; one that rejects the filing agrees with the refusal."""
+    receipts: QuerySet[FilingReceipt] = FilingReceipt.unscoped.filter(filing=filing, version=filing.version, disowned=False).exclude(
+        event=states.Event.REJECTED
+    )
+    return receipts
+
+
+def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
+    before = {"status": filing.status, "deleted_at": filing.deleted_at}
+    move(filing, states.TABLE.target(filing.status, states.Event.DECLARE, doing=str(states.DECLARE.label)), at=at, note=note)
+    filing.deleted_at = None
+    try:
+        with transaction.atomic():
+            filing.save(update_fields=["deleted_at", *MOVED])
+    except IntegrityError as error:
+        if violated(error) != "filing_one_open_per_vehicle":
+            raise
+        raise ActionRefused(
+            _("介质“%(key)s”现有另一票未办结的申报，车次 %(trip_no)s 不能再次生效。请先与海关和企业核实应保留哪一票。")
+            % {"key": filing.bind_key_info, "trip_no": filing.trip_no}
+        ) from None
+    old, new = audit.changes(before, {"status": filing.status, "deleted_at": None})
+    audit.record(
+        action="smartgate.filing.send_again",
+        obj=filing,
+        actor=None,
+        enterprise_id=filing.enterprise_id,
+        before=old,
+        after={**new, "message_id": filing.message_id},
+        reason=note,
+    )
+
+
+def _apply_kept(filing: Filing) -> None:
+    """Let receipts that found the filing in 发往内网失败 take effect, in customs' own order."""
+    for receipt in _kept(filing):
+        if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
+            continue
+        apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=receipt.message_id)
+        receipt.applied = True
+        receipt.not_applied_reason = ""
+        receipt.save(update_fields=["applied", "not_applied_reason"])
+
+
+def _kept(filing: Filing) -> list[FilingReceipt]:
+    rows = FilingReceipt.unscoped.filter(filing=filing, version=filing.version, applied=False, disowned=False)
+    return list(rows.order_by("event_time", "received_at", "pk"))
+
+
+def _disown(filing: Filing, *, at: datetime, reason: str) -> None:
+    disowned = [receipt.receipt_no for receipt in _kept(filing)]
+    FilingReceipt.unscoped.filter(filing=filing, receipt_no__in=disowned).update(
+        disowned=True, not_applied_reason=_("平台已与海关核实：海关没有本次申报，该回执作废。")
+    )
+    move(filing, filing.status, at=at, note=_("平台已与海关核实：海关没有收到本次申报。请核对后重新申报。"))
+    filing.save(update_fields=MOVED)
+    audit.record(
+        action="smartgate.filing.disown_receipts",
+        obj=filing,
+        actor=None,
+        enterprise_id=filing.enterprise_id,
+        after={"receipt_no": disowned},
+        reason=reason,
+    )
+
+
+def _sent(filing: Filing) -> etree._Element:
+    """The business element of the filing's message, as customs got it."""
+    content = OutboundMessage.objects.values_list("content", flat=True).get(message_id=str(filing.message_id))
+    return business_of(etree.fromstring(bytes(content)))
+
+
+def _says_other(filing: Filing) -> bool:
+    """Whether the enterprise has changed the filing since it was sent."""
+    present = messages.filing_element(filing, list(filing.lines.all()), messages.Function.ADD)
+    return canonical(present) != canonical(_sent(filing))
+
+
+def _restore(filing: Filing, reason: str) -> None:
+    """Give a filing the contents that customs holds."""
+    before = snapshot(filing)
+    header, lines = messages.parse_contents(_sent(filing))
+    for name, value in header.items():
+        setattr(filing, name, value)
+    filing.save(update_fields=list(header))
+    filing.lines.all().delete()
+    FilingLine.unscoped.bulk_create(FilingLine(enterprise_id=filing.enterprise_id, filing=filing, **line) for line in lines)
+    old, new = audit.changes(before, snapshot(filing))
+    audit.record(
+        action="smartgate.filing.restore",
+        obj=filing,
+        actor=None,
+        enterprise_id=filing.enterprise_id,
+        before=old,
+        after=new,
+        reason=reason,
+    )
