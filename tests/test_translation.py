@@ -20,6 +20,7 @@ DATA = {
     "core/identifiers.py",  # the provinces and endings of number plates
     "core/pinyin.py",
     "core/audit.py",  # who acts when nobody does: stored, not shown in another language
+    "accounts/services/authorisation_text.py",  # what the legal person's card signs
     "portal/demo.py",
     "reference/official.py",  # names of the official tables, stored with them
     "reference/shipped.py",

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from accounts.models import CardAuthorisation, Enterprise, EvidenceKind, SignatureEvidence, User
 from accounts.rights import ENTERPRISE_ROLES, ApplicationKey, Right
 from accounts.services import card_signing
+from accounts.services.authorisation_text import authorisation_text
 from accounts.services.bound_cards import names_enterprise
 from accounts.services.card_signing import CardRefused, Presented
 from accounts.signatures import cards
@@ -49,22 +50,6 @@ def draft(*, actor: User, application: ApplicationKey, at: datetime | None = Non
     number = f"SQ{timezone.localtime(now):%Y%m%d%H%M%S}{secrets.token_hex(4).upper()}"
     text = authorisation_text(enterprise=_enterprise_of(actor), application=application, actor=actor, number=number, at=now)
     return Draft(text, signing.dumps([actor.pk, application.value, number, now.isoformat()], salt=_SALT))
-
-
-def authorisation_text(*, enterprise: Enterprise, application: ApplicationKey, actor: User, number: str, at: datetime) -> str:
-    """The text that the legal person reads and his card signs: the same for the same, line by line, whatever language the page is in."""
-    return "\n".join(
-        [
-            "法人卡授权书",
-            f"授权编号：{number}",
-            f"企业名称：{_one_line(enterprise.name)}",
-            f"统一社会信用代码：{enterprise.credit_code}",
-            f"授权应用：{_CHINESE[application]}（{application.value}）",
-            "授权内容：本企业法定代表人同意本企业的用户在辽宁国际贸易单一窗口的上述应用中查询和使用本企业的数据。",
-            f"办理人：{_one_line(actor.full_name)}（{actor.username}）",
-            f"生成时间：{timezone.localtime(at):%Y-%m-%d %H:%M:%S}",
-        ]
-    )
 
 
 def authorise(
@@ -172,15 +157,6 @@ def is_legal_persons(certificate: Certificate, enterprise: Enterprise) -> bool |
     return all(told) if told else None
 
 
-#: As the manuals call the applications; not translated, since it is signed.
-_CHINESE = {
-    ApplicationKey.SMARTGATE: "智能卡口散杂货",
-    ApplicationKey.ORIGIN_CERT: "贸促会原产地证申报",
-    ApplicationKey.INSPECTION: "海关查验信息推送",
-    ApplicationKey.HSCODE_LIBRARY: "规范申报企业专属库",
-}
-
-
 def _enterprise_of(actor: User) -> Enterprise:
     if actor.enterprise is None or actor.role not in ENTERPRISE_ROLES:
         raise CardRefused(_("只有企业用户可以办理法人卡授权。"), "no_enterprise")
@@ -231,11 +207,6 @@ def _require_unused(number: str, made_at: datetime, last_ended_at: datetime | No
     is_used = SignatureEvidence.unscoped.filter(subject=_subject(number)).exists()
     if is_used or (last_ended_at is not None and made_at <= last_ended_at):
         raise CardRefused(_("此授权书已经使用或授权已终止。请刷新页面，用新的授权书重新签名。"), "draft_used")
-
-
-def _one_line(name: str) -> str:
-    """No name can add a line to what is signed."""
-    return " ".join(name.split())
 
 
 def _subject(number: str) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import CardAuthorisation, EvidenceKind, SignatureEvidence, User
 from accounts.rights import ApplicationKey
 from accounts.services import card_authorisations
+from accounts.services.authorisation_text import authorisation_text
 from accounts.services.card_authorisations import Draft
 from accounts.services.card_signing import CardRefused, Presented
 from accounts.signatures import cards, certificates
@@ -118,10 +119,7 @@ def test_the_text_says_what_a_person_has_to_know(operator, company):
     assert ID_NO not in paper.text
     assert draft(operator).text != paper.text, "every one has a number of its own"
     made = timezone.now()
-    same = [
-        card_authorisations.authorisation_text(enterprise=company, application=LIBRARY, actor=operator, number="SQ1", at=made)
-        for _twice in range(2)
-    ]
+    same = [authorisation_text(enterprise=company, application=LIBRARY, actor=operator, number="SQ1", at=made) for _twice in range(2)]
     assert same[0] == same[1]
 
 
