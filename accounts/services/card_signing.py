@@ -75,9 +75,11 @@ def keep(
     """Store what shows that `verified` counted, in the transaction of what it is evidence of.
 
     `subject` and `version` name what was signed, once: a second signature of the same is an IntegrityError. `document_no` is the number
-    that people know it by.
+    that people know it by, and has to stand in the text: nobody can say later that the signature is of another one. ValueError otherwise.
     """
-    card = verified.certificate
+    card, text = verified.certificate, verified.data.decode()
+    if not document_no or document_no not in text:
+        raise ValueError("the signed text does not name the document")
     return SignatureEvidence.unscoped.create(
         enterprise_id=enterprise_id,
         signer=actor,
@@ -85,7 +87,7 @@ def keep(
         subject=subject,
         version=version,
         document_no=document_no,
-        text=verified.data.decode(),
+        text=text,
         signature=verified.signature,
         algorithm=str(verified.algorithm),
         card_no=card.card_no,

@@ -38,6 +38,7 @@ def facts(found: "QuerySet[SignatureEvidence]") -> Iterator[tuple[SignatureEvide
         yield (
             evidence,
             StoredSignature(
+                document_no=evidence.document_no,
                 text=evidence.text.encode(),
                 signature=bytes(evidence.signature),
                 algorithm=evidence.algorithm,

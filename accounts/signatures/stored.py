@@ -42,6 +42,7 @@ class StoredAnswer:
 class StoredSignature:
     """A row of evidence; nothing is believed of it yet."""
 
+    document_no: str
     text: bytes = field(repr=False)
     signature: bytes = field(repr=False)
     algorithm: str
@@ -87,6 +88,9 @@ def verify_signature(stored: StoredSignature) -> tuple[Certificate, Algorithm]:
     for column, fact in facts.items():
         if getattr(stored, column) != fact:
             raise EvidenceAlteredError(column)
+    # What is signed says which document it is about (`card_signing.keep`): a signature moved to another number does not pass for its.
+    if not stored.document_no or stored.document_no.encode() not in stored.text:
+        raise EvidenceAlteredError("document_no")
     return card, algorithm
 
 

@@ -16,7 +16,8 @@ from simulators.cards.authority import Authority
 from simulators.cards.keys import Key, KeyType
 from tests.cards import Authorities, Card
 
-TEXT = "申报 车次 202311210000000012026000000001\n企业：大连测试国际货运代理有限公司\n重量 25000 千克\n"
+TRIP_NO = "202311210000000012026000000001"
+TEXT = f"申报 车次 {TRIP_NO}\n企业：大连测试国际货运代理有限公司\n重量 25000 千克\n"
 THEN = datetime(2023, 11, 21, 8, 30, 15, 123456, tzinfo=UTC)
 
 
@@ -102,11 +103,10 @@ class Signing:
     authorities: Authorities
     count: int = field(default=0)
 
-    def __call__(
-        self, card: Card, *, document_no: str = "202311210000000012026000000001", answer: Answer | None = None, **changes: Any
-    ) -> SignatureEvidence:
+    def __call__(self, card: Card, *, document_no: str = TRIP_NO, answer: Answer | None = None, **changes: Any) -> SignatureEvidence:
         self.count += 1
-        seen = verified(card, **changes)
+        text = changes.pop("text", TEXT).replace(TRIP_NO, document_no)
+        seen = verified(card, text=text, **changes)
         return card_signing.keep(
             verified=seen if answer is None else replace(seen, revocation=answer),
             actor=self.actor,

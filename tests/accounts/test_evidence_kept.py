@@ -19,11 +19,10 @@ from accounts.services import evidence
 from accounts.signatures import revocation, stored
 from accounts.signatures.revocation import Answer, Method
 from simulators.cards.keys import KeyType
-from tests.accounts.signing import TEXT, THEN, Signing, card_of_then, chain_of
+from tests.accounts.signing import TEXT, THEN, TRIP_NO, Signing, card_of_then, chain_of
 from tests.cards import HOLDER, Authorities, Card
 
 pytestmark = pytest.mark.django_db
-TRIP_NO = "202311210000000012026000000001"
 
 
 @pytest.fixture(scope="session")
@@ -149,6 +148,12 @@ class TestFiling:
         said = refuses("--filing", TRIP_NO)
         assert f"DOES NOT HOLD: {code}:" in said
         assert said.endswith("1 of 1 signatures do not hold.")
+
+    @pytest.mark.covers("CARD-07")
+    def test_the_signature_of_another_document(self, sign: Signing, authorities: Authorities, refuses: Callable[..., str]) -> None:
+        sign(card_of_then(authorities), document_no="202311210000000012026000000009")
+        tampered("UPDATE accounts_signatureevidence SET document_no = %s", TRIP_NO)
+        assert "DOES NOT HOLD: evidence_altered:" in refuses("--filing", TRIP_NO)
 
     def test_one_of_two(self, sign: Signing, authorities: Authorities, refuses: Callable[..., str]) -> None:
         card = card_of_then(authorities)

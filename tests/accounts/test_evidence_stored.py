@@ -36,7 +36,7 @@ from accounts.signatures.revocation import Method
 from accounts.signatures.stored import StoredAnswer, StoredSignature
 from simulators.cards import certificates as issuing
 from simulators.cards.keys import Key, KeyType
-from tests.accounts.signing import TEXT, THEN, card_of_then, chain_of, delegated_answer, verified
+from tests.accounts.signing import TEXT, THEN, TRIP_NO, card_of_then, chain_of, delegated_answer, verified
 from tests.cards import HOLDER, Authorities, Card
 
 KINDS = tuple(KeyType)
@@ -93,6 +93,7 @@ def evidence_of(card: Card, method: Method | None = Method.CRL, **changes: Any) 
     seen = verified(card, method=method, **changes)
     answer = seen.revocation
     return StoredSignature(
+        document_no=TRIP_NO,
         text=seen.data,
         signature=seen.signature,
         algorithm=str(seen.algorithm),
@@ -160,7 +161,14 @@ class TestText:
 
     @pytest.mark.parametrize(
         ("column", "value"),
-        [("card_no", "2100000000002"), ("holder_name", "王操作"), ("certificate_no", "1A2B"), ("algorithm", "RSA-SHA512")],
+        [
+            ("card_no", "2100000000002"),
+            ("holder_name", "王操作"),
+            ("certificate_no", "1A2B"),
+            ("algorithm", "RSA-SHA512"),
+            ("document_no", "202311210000000012026000000002"),
+            ("document_no", ""),
+        ],
     )
     def test_a_column(self, good: StoredSignature, column: str, value: str) -> None:
         found = refused(lie(good, **{column: value}), EvidenceAlteredError)
