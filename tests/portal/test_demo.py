@@ -60,7 +60,7 @@ def seed(**options: Any) -> str:
     return said.getvalue()
 
 
-@pytest.mark.covers("CARD-05", "CARD-07", "OPS-02")
+@pytest.mark.covers("CARD-05", "CARD-07", "OPS-01")
 def test_every_declared_filing_is_signed_by_its_declarants_bound_card(sign: Cards) -> None:
     assert f"{FEW} filings made" in seed(sign=sign)
     bound = dict(BoundCard.unscoped.values_list("user__username", "card_no"))
