@@ -1,4 +1,4 @@
-"""`python -m devserver system`: what only the operating system has, for the tests in a browser and at a card reader."""
+"""`python -m devserver system`: what only the operating system has, for the tests in a browser, at a card reader and with a broker."""
 
 import importlib.util
 import os
@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Debian asks this program before it starts a service; exit status 101 says no.
+POLICY = Path("/usr/sbin/policy-rc.d")
 BRIDGE_REQUIREMENTS = ROOT / "card_bridge" / "requirements.txt"
 
 
@@ -26,6 +29,7 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "poppler-utils": lambda: shutil.which("pdftotext") is not None,
     "opensc": lambda: shutil.which("opensc-tool") is not None,
     "pcscd": lambda: shutil.which("pcscd") is not None,
+    "rabbitmq-server": lambda: Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
     "vsmartcard-vpcd": lambda: Path("/etc/reader.conf.d/vpcd").exists(),
     # What pyscard is built from: PyPI has it ready-made for Windows and macOS only.
     "gcc": lambda: shutil.which("gcc") is not None or _has_pyscard(),
@@ -58,13 +62,31 @@ def _install(wanted: list[str]) -> None:
     if os.geteuid() == 0 and shutil.which("apt-get") is not None:
         print(f"Installing {', '.join(wanted)} for the tests", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "--quiet=2"], [*line.split(), "--quiet=2"]):
-            subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+        with _no_service_started():
+            for command in (["apt-get", "update", "--quiet=2"], [*line.split(), "--quiet=2"]):
+                subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+        if "rabbitmq-server" in wanted and shutil.which("systemctl") is not None:
+            # Nor at the next start of the machine: the tests run a broker of their own.
+            subprocess.run(["systemctl", "--quiet", "disable", "rabbitmq-server"], stderr=subprocess.DEVNULL, check=False)
     if missing():
         print(
             f"\nNot on this machine: {', '.join(missing())}. Tests that need them are reported as skipped. Type:\n  sudo {line}\n",
             flush=True,
         )
+
+
+@contextmanager
+def _no_service_started() -> Iterator[None]:
+    """What is installed meanwhile is there to be called by tests, not to run."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
 
 
 def _install_pyscard() -> None:

@@ -16,7 +16,7 @@ from portal.environment import UNREADABLE
 MODES = ("production", "demo", "test")
 #: As docs/protocol/exchange.xsd has it: the name of a partner is also the name of its directory.
 PARTNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}")
-CHANNELS = ("directory",)
+CHANNELS = ("directory", "amqp")
 #: Object identifier (the first arc is 0, 1 or 2) and value.
 LEGAL_PERSON_MARK = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){2,}=[^=\s]+")
 POSITIVE_NUMBERS = (
@@ -29,6 +29,7 @@ POSITIVE_NUMBERS = (
     "RELAY_HANDLER_ATTEMPTS",
     "RELAY_SWEEP_SECONDS",
     "RELAY_POLL_SECONDS",
+    "RELAY_BROKER_TIMEOUT_SECONDS",
     "CONTENT_ATTACHMENT_MAX_BYTES",
     "LOGIN_FAILURES_PER_ACCOUNT",
     "LOGIN_FAILURES_PER_ADDRESS",
@@ -162,6 +163,28 @@ def check_partners(**_kwargs: Any) -> list[CheckMessage]:
             errors.append(Error(f"RELAY_PARTNERS: {name!r} is not a partner's id.", id="portal.E018"))
         if not isinstance(options, dict) or options.get("channel") not in CHANNELS:
             errors.append(Error(f"RELAY_PARTNERS: {name!r} has no channel out of {', '.join(CHANNELS)}.", id="portal.E018"))
+        elif options["channel"] == "amqp":
+            errors += _check_broker(name, options)
+    return errors
+
+
+def _check_broker(partner: str, options: dict[str, str]) -> list[CheckMessage]:
+    from relay.channels.broker import BadBrokerOptionsError, BrokerOptions
+
+    passwords = settings.RELAY_BROKER_PASSWORDS
+    if not isinstance(passwords, dict):
+        return [Error("RELAY_BROKER_PASSWORDS is no JSON object.", hint='Use {"customs": "…"}.', id="portal.E027")]
+    try:
+        broker = BrokerOptions.read(partner, options, passwords)
+    except BadBrokerOptionsError as error:
+        return [Error(f"RELAY_PARTNERS: {partner!r}: {error}.", hint="See docs/operations/settings.md.", id="portal.E027")]
+    errors: list[CheckMessage] = []
+    if settings.PORTAL_MODE == "production" and broker.tls is None and broker.host not in ("localhost", "127.0.0.1", "::1"):
+        hint = "Use amqps://, or a proxy on this machine that speaks TLS."
+        errors.append(Error(f"RELAY_PARTNERS: {partner!r} is reached over the network without TLS.", hint=hint, id="portal.E028"))
+    if settings.RELAY_BROKER_TIMEOUT_SECONDS * 2 > settings.RELAY_LEASE_SECONDS:
+        hint = "Another worker would take the messages while this one still waits for the broker."
+        errors.append(Error("RELAY_BROKER_TIMEOUT_SECONDS is more than half of RELAY_LEASE_SECONDS.", hint=hint, id="portal.E029"))
     return errors
 
 

@@ -290,6 +290,10 @@ RELAY_LEASE_SECONDS: int = env.int("RELAY_LEASE_SECONDS", default=30)
 RELAY_BACKOFF_MAX_SECONDS: int = env.int("RELAY_BACKOFF_MAX_SECONDS", default=900)
 #: Partners and the channel each is reached by.
 RELAY_PARTNERS: dict[str, dict[str, str]] = env.json("RELAY_PARTNERS", default={"customs": {"channel": "directory"}})
+#: The brokers' passwords by partner, apart from the addresses, so that nothing that shows those shows them.
+RELAY_BROKER_PASSWORDS: dict[str, str] = env.json("RELAY_BROKER_PASSWORDS", default={})
+#: How long a partner's broker may take for one answer.
+RELAY_BROKER_TIMEOUT_SECONDS: float = env.float("RELAY_BROKER_TIMEOUT_SECONDS", default=10)
 #: After so many tries a message that its handler cannot digest is set aside.
 RELAY_HANDLER_ATTEMPTS: int = env.int("RELAY_HANDLER_ATTEMPTS", default=10)
 #: Larger files are never read; they are set aside whole.

@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import BoundCard, Enterprise, User
 from accounts.rights import ApplicationKey, Role
 from reference import queries as reference_queries
+from tests.rabbitmq import rabbitmq  # noqa: F401 - a fixture for every room
 
 PASSWORD = "Harbour2026"
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from relay.channels.amqp import AmqpChannel
 from relay.channels.base import Channel
 from relay.channels.directory import DirectoryChannel
 from relay.conf import require_partner
 
-_CHANNELS: dict[str, Callable[[str], Channel]] = {"directory": DirectoryChannel.for_partner}
+_CHANNELS: dict[str, Callable[[str], Channel]] = {"amqp": AmqpChannel.for_partner, "directory": DirectoryChannel.for_partner}
 
 
 def open_channel(partner: str) -> Channel:

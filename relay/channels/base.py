@@ -1,4 +1,7 @@
-"""What every channel can do. No method touches the database; all of them may block on files or the network."""
+"""What every channel can do. No method touches the database; all of them may block on files or the network, for a limited time.
+
+`tests/relay/channel_contract.py` says the same in tests, which every channel passes.
+"""
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +14,12 @@ from relay.models import AttemptOutcome
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message to send: always the same bytes for the same id."""
+    """A message to send: always the same bytes for the same id. `sent_before` says that a copy was handed over earlier."""
 
     message_id: UUID
     message_type: str
     content: bytes
+    sent_before: bool = False
 
     @property
     def file_name(self) -> str:
@@ -60,14 +64,15 @@ class Channel(Protocol):
     def send(self, letters: Sequence[Letter]) -> list[SendResult]:
         """Send each; one result per letter, in order. Never raises for a single letter: its result says what went wrong.
 
-        SENT means the letter is safely with the channel, ERROR that it may or may not be.
+        SENT means the letter is safely with the channel, WAITING that an earlier copy still waits there for the partner, and ERROR
+        that it may or may not be there.
         """
 
     def waiting(self) -> list[BoxedLetter]:
-        """Letters of ours that the partner has not taken yet."""
+        """Letters of ours that the partner has not taken yet; none where the channel cannot tell."""
 
     def withdraw(self, letters: Sequence[BoxedLetter]) -> None:
-        """Take back those of these letters that still wait."""
+        """Take back those of these letters that still wait and that the channel gives back."""
 
     def receive(self, batch_size: int, seen: Container[str] = ()) -> Iterator[list[ReceivedFile]]:
         """What lies there now, oldest first, without the names in `seen`; in batches of at most so many files (see conf.portions).
@@ -81,7 +86,8 @@ class Channel(Protocol):
     def set_aside(self, file: ReceivedFile) -> bool:
         """Move away whole, unread, what must not be read; False when it cannot be moved, and `receive` reports it again.
 
-        What had the same `aside_name` before makes room.
+        It takes up a bounded room, however often it comes: in a box it takes the place of what had the same `aside_name`, and a queue
+        that is full takes no more.
         """
 
     def returned(self) -> list[BoxedLetter]:

@@ -94,7 +94,9 @@ def dispatch(partner: str) -> int:
     channel = open_channel(partner)
     done = 0
     while claimed := claim(partner, token := uuid4()):
-        results = channel.send([Letter(message.message_id, message.message_type, message.content) for message in claimed])
+        results = channel.send(
+            [Letter(message.message_id, message.message_type, message.content, message.sent_before) for message in claimed]
+        )
         record(claimed, results, token)
         done += len(claimed)
         if all(result.outcome == AttemptOutcome.ERROR for result in results):

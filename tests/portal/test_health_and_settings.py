@@ -26,6 +26,8 @@ GOOD = {
     "SMS_GATEWAY_URL": "https://sms.example/send",
     "SMS_GATEWAY_TOKEN": "token",
 }
+BROKER = '{"channel": "amqp", "url": "amqps://lnsw@mq.customs.example/exchange"}'
+BROKER_PASSWORDS = {"RELAY_BROKER_PASSWORDS": '{"customs": "sesame"}'}
 BAD = {
     "dormancy": ({"DORMANCY_WARNING_DAYS": "180"}, "portal.E020"),
     "registration review": ({"REGISTRATION_REVIEW": "perhaps"}, "portal.E021"),
@@ -82,6 +84,18 @@ BAD = {
         "portal.E018",
     ),
     "unknown channel": ({"RELAY_PARTNERS": '{"customs": {"channel": "pigeon"}}'}, "portal.E018"),
+    "broker without an address": ({"RELAY_PARTNERS": '{"customs": {"channel": "amqp"}}', **BROKER_PASSWORDS}, "portal.E027"),
+    "broker without a password": ({"RELAY_PARTNERS": f'{{"customs": {BROKER}}}'}, "portal.E027"),
+    "password in the address": (
+        {"RELAY_PARTNERS": f'{{"customs": {BROKER.replace("lnsw@", "lnsw:sesame@")}}}', **BROKER_PASSWORDS},
+        "portal.E027",
+    ),
+    "passwords are no object": ({"RELAY_PARTNERS": f'{{"customs": {BROKER}}}', "RELAY_BROKER_PASSWORDS": '["x"]'}, "portal.E027"),
+    "broker without TLS": ({"RELAY_PARTNERS": f'{{"customs": {BROKER.replace("amqps:", "amqp:")}}}', **BROKER_PASSWORDS}, "portal.E028"),
+    "lease shorter than a broker's answer": (
+        {"RELAY_PARTNERS": f'{{"customs": {BROKER}}}', "RELAY_BROKER_TIMEOUT_SECONDS": "20", **BROKER_PASSWORDS},
+        "portal.E029",
+    ),
     "no icons": ({}, "portal.E019"),
 }
 

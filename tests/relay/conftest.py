@@ -97,11 +97,11 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return heard
 
 
-def queue(number: int = 1, *, subject: str | None = None, **filing_options: Any) -> OutboundMessage:
+def queue(number: int = 1, *, subject: str | None = None, partner: str = "customs", **filing_options: Any) -> OutboundMessage:
     """A filing queued in a transaction of its own."""
     with transaction.atomic():
         return services.queue_message(
-            partner="customs",
+            partner=partner,
             message_type="SGW101",
             business=filing(number, **filing_options),
             subject=f"smartgate.filing:{number}" if subject is None else subject,

@@ -1,0 +1,427 @@
+"""What every channel must do, in tests: `class TestSomeChannel(ChannelContract)` with a fixture `partner` runs them against one.
+
+Everything goes through the relay's services, as the workers do it: what is promised is that nothing is lost and nothing doubled.
+"""
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, Protocol
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from relay import registry, services
+from relay.channels import open_channel
+from relay.channels.base import Letter, SendResult
+from relay.models import Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.services import dispatching, storing
+from tests.relay.conftest import Application, inbound, make_due, outbound, queue
+from tests.relay.messages import read_fields, receipt, technical
+
+
+class Partner(Protocol):
+    """The other side of a channel, as a test moves it."""
+
+    code: str
+
+    def put(self, content: bytes, message_type: str = "SGW102", message_id: uuid.UUID | None = None) -> str:
+        """Send the portal one message, whole; the name it goes by."""
+
+    def take(self) -> list[bytes]:
+        """Take everything that lies there for the partner, oldest first, for good."""
+
+    def refuse(self) -> None:
+        """Take everything that lies there, and refuse it without a word."""
+
+    def put_among_refused(self, content: bytes) -> None:
+        """Something that is none of the portal's letters, where refused ones are."""
+
+    def lying(self) -> int:
+        """How many messages lie there for the portal."""
+
+    def set_aside(self) -> list[bytes]:
+        """What the portal has put away unread."""
+
+    def failing(self) -> AbstractContextManager[None]:
+        """While it lasts nothing can be handed over."""
+
+    def losing(self) -> AbstractContextManager[None]:
+        """While it lasts, what was received cannot be taken away."""
+
+
+def end_of_worker(*_: Any, **__: Any) -> None:
+    """In place of a step of the worker: it dies there, as SIGKILL would have it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_another_worker(job: Any) -> int:
+    """Run `job` in a process forked from this one, as Celery's workers are; gives how it ended."""
+    connection.close()
+    child = os.fork()
+    if child == 0:
+        try:
+            job()
+        finally:
+            os._exit(1)  # what comes after would be pytest's own end
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def expire_leases() -> None:
+    """As if every worker that holds something had died long ago."""
+    past = timezone.now() - timedelta(seconds=1)
+    OutboundMessage.objects.filter(lease_token__isnull=False).update(leased_until=past)
+    InboundMessage.objects.filter(lease_token__isnull=False).update(leased_until=past)
+    storing.lanes.Lane.objects.update(leased_until=past)
+
+
+def answers(partner: Partner) -> list[bytes]:
+    """The technical receipts that go to the partner now."""
+    services.dispatch(partner.code)
+    return [content for content in partner.take() if b"TechnicalReceipt" in content]
+
+
+def of(messages: Sequence[OutboundMessage]) -> list[bytes]:
+    """Their bytes."""
+    return [bytes(message.content) for message in messages]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("application")
+class ChannelContract:
+    """One class of tests for each way to a partner."""
+
+    # -- out -------------------------------------------------------------------------------------
+
+    @pytest.mark.covers("RLY-01", "RLY-02")
+    def test_letters_arrive_whole_and_once(self, partner: Partner) -> None:
+        messages = [queue(number, lines=number * 40) for number in range(1, 6)]
+        assert services.dispatch("customs") == 5
+        assert sorted(partner.take()) == sorted(of(messages))
+        assert services.dispatch("customs") == 0
+        assert partner.take() == []
+        assert {attempt.outcome for attempt in Attempt.objects.all()} == {AttemptOutcome.SENT}
+        assert {outbound(message).state for message in messages} == {OutboundState.SENT}
+
+    @pytest.mark.covers("RLY-01")
+    def test_letters_of_one_subject_go_one_after_another(self, partner: Partner) -> None:
+        first, second, third = (queue(1, function=function, version=version) for version, function in enumerate(("ADD", "MOD", "DEL"), 1))
+        other = queue(2)
+        services.dispatch("customs")
+        assert sorted(partner.take()) == sorted(of([first, other]))
+        for done, following in ((first, second), (second, third)):
+            assert services.dispatch("customs") == 0
+            partner.put(technical(done.message_id), "RCV001")
+            services.receive("customs")
+            services.dispatch("customs")
+            assert partner.take() == of([following])
+
+    @pytest.mark.covers("RLY-01")
+    def test_worker_that_dies_after_handing_over_doubles_nothing(self, partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+        message = queue()
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatching, "record", end_of_worker)
+            assert in_another_worker(lambda: services.dispatch("customs")) == -signal.SIGKILL
+        assert outbound(message).state == OutboundState.QUEUED
+        first = partner.take()
+        expire_leases()
+        services.dispatch("customs")
+        assert partner.take() == first == of([message]), "the same id and bytes, which the partner drops"
+
+    @pytest.mark.covers("RLY-01")
+    def test_without_a_receipt_the_same_bytes_go_again_once_the_copy_is_taken(self, partner: Partner) -> None:
+        message = queue()
+        services.dispatch("customs")
+        make_due(message)
+        services.dispatch("customs")
+        assert partner.take() == of([message]), "while the copy lies there untaken no other joins it"
+        make_due(message)
+        services.dispatch("customs")
+        assert partner.take() == of([message])
+        outcomes = Attempt.objects.order_by("pk").values_list("outcome", flat=True)
+        assert list(outcomes) == [AttemptOutcome.SENT, AttemptOutcome.WAITING, AttemptOutcome.SENT]
+
+    @pytest.mark.covers("RLY-01")
+    def test_what_cannot_be_handed_over_waits_and_goes_later(self, partner: Partner) -> None:
+        messages = [queue(1), queue(2)]
+        with partner.failing():
+            assert services.dispatch("customs") == 2
+        failed = list(Attempt.objects.all())
+        assert {attempt.outcome for attempt in failed} == {AttemptOutcome.ERROR}
+        assert all(attempt.error for attempt in failed)
+        assert {outbound(message).state for message in messages} == {OutboundState.QUEUED}
+        for message in messages:
+            make_due(message)
+        services.dispatch("customs")
+        assert sorted(partner.take()) == sorted(of(messages))
+
+    def test_nothing_is_sent_where_nothing_is_to_be_sent(self, partner: Partner) -> None:
+        assert open_channel("customs").send([]) == []
+
+    @pytest.mark.covers("RLY-01")
+    def test_two_workers_share_the_work(self, partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
+        messages = [queue(number) for number in range(1, 41)]
+        monkeypatch.setattr(dispatching.claim, "__defaults__", (5,))
+        together = threading.Barrier(2, timeout=60)
+        sends = type(open_channel("customs")).send
+        local = threading.local()
+
+        def send(channel: Any, letters: Sequence[Letter]) -> list[SendResult]:
+            if not hasattr(local, "met"):
+                local.met = together.wait()  # both hold a batch at the same moment
+            return sends(channel, letters)
+
+        monkeypatch.setattr(type(open_channel("customs")), "send", send)
+        self._in_threads(lambda: services.dispatch("customs"))
+        assert sorted(partner.take()) == sorted(of(messages))
+
+    @staticmethod
+    def _in_threads(job: Any) -> None:
+        problems: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                job()
+            except BaseException as error:
+                problems.append(error)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=90)
+        assert problems == []
+
+    # -- in --------------------------------------------------------------------------------------
+
+    @pytest.mark.covers("RLY-02", "RLY-03")
+    def test_stored_byte_for_byte_handled_answered_and_gone(self, partner: Partner, application: Application) -> None:
+        message_id = uuid.uuid4()
+        content = receipt(message_id=message_id, note="大连港 ü 𠀀").replace(b"\n", b"\r\n")
+        name = partner.put(content, message_id=message_id)
+        assert services.receive("customs") == 1
+        row = inbound()
+        assert (bytes(row.content), row.file_name, row.state) == (content, name, InboundState.HANDLED)
+        assert name == f"SGW102_{message_id}.xml"
+        assert application.events == ["STORED"]
+        assert partner.lying() == 0
+        assert [read_fields(answer, "RefMessageId", "Result") for answer in answers(partner)] == [[str(message_id), "STORED"]]
+
+    @pytest.mark.covers("RLY-03")
+    @pytest.mark.parametrize("content", [b"", b"\0\xff\xfe\r\n" * 50_000, "<a>报</a>".encode("gb18030")], ids=["empty", "bytes", "gb18030"])
+    def test_whatever_the_bytes_are_they_are_kept_and_stop_nobody(self, content: bytes, partner: Partner, application: Application) -> None:
+        partner.put(content)
+        partner.put(receipt(event="LOCKED"))
+        services.receive("customs")
+        row = inbound(state=InboundState.QUARANTINED)
+        assert bytes(row.content) == content
+        assert application.events == ["LOCKED"]
+        assert partner.lying() == 0
+
+    @pytest.mark.covers("RLY-03")
+    def test_oldest_first_and_all_of_them(self, partner: Partner, application: Application) -> None:
+        numbers = list(range(1, 251))
+        for number in numbers:
+            partner.put(receipt(number=number))
+        assert services.receive("customs") == 250
+        assert [message.business.findtext("{*}SeqNo") for message in application.received] == [f"2026{number:014}" for number in numbers]
+        assert partner.lying() == 0
+
+    @pytest.mark.covers("RLY-03")
+    def test_worker_killed_between_storing_and_taking_away_doubles_nothing(
+        self, partner: Partner, application: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        contents = [receipt(number=number) for number in (1, 2, 3)]
+        for content in contents:
+            partner.put(content)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(open_channel("customs")), "forget", end_of_worker)
+            assert in_another_worker(lambda: services.receive("customs")) == -signal.SIGKILL
+        assert InboundMessage.objects.count() == 3
+        expire_leases()
+        self._receive_all(partner, 3)
+        rows = InboundMessage.objects.order_by("pk")
+        assert [bytes(row.content) for row in rows] == contents
+        assert [row.repeats for row in rows] == [1, 1, 1]
+        assert application.events == ["STORED"] * 3
+        assert partner.lying() == 0
+
+    @staticmethod
+    def _receive_all(partner: Partner, expected: int) -> None:
+        """A broker needs a moment to see that a consumer has died."""
+        taken = 0
+        end = threading.Event()
+        for _ in range(200):
+            taken += services.receive("customs")
+            if taken >= expected:
+                return
+            end.wait(0.05)
+        raise AssertionError(f"{taken} of {expected} came")
+
+    @pytest.mark.covers("RLY-03")
+    def test_what_cannot_be_stored_stays_and_comes_again_in_its_order(
+        self, partner: Partner, application: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for event in ("STORED", "LOCKED", "CLOSED"):
+            partner.put(receipt(event=event))
+
+        def down(*_: Any) -> None:
+            raise OSError("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storing, "store", down)
+            with pytest.raises(OSError, match="the database is away"):
+                services.receive("customs")
+        assert not InboundMessage.objects.exists()
+        self._receive_all(partner, 3)
+        assert application.events == ["STORED", "LOCKED", "CLOSED"]
+
+    @pytest.mark.covers("RLY-03")
+    def test_what_cannot_be_taken_away_is_looked_at_once_in_a_run(self, partner: Partner, application: Application) -> None:
+        message_id = uuid.uuid4()
+        partner.put(receipt(message_id=message_id), message_id=message_id)
+        with partner.losing():
+            assert services.receive("customs") == 1
+        assert len(answers(partner)) == 1
+        assert inbound().repeats == 0
+        self._receive_all(partner, 1)
+        assert inbound().repeats == 1
+        assert application.events == ["STORED"]
+        assert partner.lying() == 0
+
+    @pytest.mark.covers("RLY-03")
+    def test_same_message_twice_is_stored_once_and_answered_twice_alike(self, partner: Partner, application: Application) -> None:
+        message_id = uuid.uuid4()
+        content = receipt(message_id=message_id)
+        partner.put(content, message_id=message_id)
+        services.receive("customs")
+        first = answers(partner)
+        partner.put(content, message_id=message_id)
+        self._receive_all(partner, 1)
+        assert (inbound().repeats, application.events) == (1, ["STORED"])
+        assert answers(partner) == first
+        assert partner.lying() == 0
+
+    @pytest.mark.covers("RLY-03")
+    def test_poisoned_message_is_put_away_alone(self, partner: Partner, application: Application) -> None:
+        application.problem = registry.MessageRefused("UNKNOWN_FILING", "no such filing")
+        partner.put(receipt(number=1))
+        services.receive("customs")
+        application.problem = None
+        partner.put(b"<half", message_id=(broken := uuid.uuid4()))
+        for number in (2, 3):
+            partner.put(receipt(number=number))
+        self._receive_all(partner, 3)
+        quarantined = InboundMessage.objects.filter(state=InboundState.QUARANTINED).order_by("pk")
+        assert [(row.reason_code, row.file_name[7:43]) for row in quarantined][1] == ("NOT_XML", str(broken))
+        assert [row.reason_code for row in quarantined] == ["UNKNOWN_FILING", "NOT_XML"]
+        assert application.events == ["STORED", "STORED"]
+        assert partner.lying() == 0
+
+    @pytest.mark.covers("RLY-02", "RLY-03")
+    def test_too_large_a_message_is_set_aside_whole_and_answered(self, partner: Partner, application: Application, settings: Any) -> None:
+        settings.RELAY_MAX_MESSAGE_BYTES = 6000
+        message_id = uuid.uuid4()
+        partner.put(receipt(number=1))
+        name = partner.put(large := b"x" * 6001, message_id=message_id)
+        partner.put(receipt(number=2))
+        self._receive_all(partner, 3)
+        row = inbound(state=InboundState.QUARANTINED)
+        assert (row.reason_code, row.size, row.file_name, bytes(row.content)) == ("TOO_LARGE", 6001, name, b"")
+        assert partner.set_aside() == [large]
+        assert application.events == ["STORED", "STORED"]
+        assert partner.lying() == 0
+        rejected = [answer for answer in answers(partner) if read_fields(answer, "Result") == ["REJECTED"]]
+        assert [read_fields(answer, "RefMessageId", "Code") for answer in rejected] == [[str(message_id), "TOO_LARGE"]]
+        partner.put(large, message_id=message_id)
+        self._receive_all(partner, 1)
+        assert inbound(state=InboundState.QUARANTINED).repeats == 1
+        assert answers(partner) == rejected
+
+    @pytest.mark.covers("RLY-03")
+    def test_one_worker_receives_at_a_time(self, partner: Partner, application: Application) -> None:
+        for number in range(1, 31):
+            partner.put(receipt(number=number))
+        self._in_threads(lambda: services.receive("customs"))
+        self._receive_all(partner, 0)
+        assert InboundMessage.objects.filter(state=InboundState.HANDLED, repeats=0).count() == 30
+        assert partner.lying() == 0
+
+    # -- refused ---------------------------------------------------------------------------------
+
+    @pytest.mark.covers("RLY-02")
+    def test_letter_that_the_partner_refuses_ends_its_message(self, partner: Partner, application: Application) -> None:
+        message = queue()
+        services.dispatch("customs")
+        partner.refuse()
+        partner.put_among_refused(b"none of ours")
+        assert self._collected(1) == 1
+        assert (outbound(message).state, outbound(message).reason_code) == (OutboundState.REFUSED, "FAIL_BOX")
+        assert [subject for subject, _, _ in application.refused] == ["smartgate.filing:1"]
+        assert services.collect_returned("customs") == 0
+        assert services.dispatch("customs") == 0
+
+    @staticmethod
+    def _collected(expected: int) -> int:
+        moment = threading.Event()
+        collected = 0
+        for _ in range(100):
+            collected += services.collect_returned("customs")
+            if collected >= expected:
+                break
+            moment.wait(0.05)
+        return collected
+
+    def test_refusal_waits_for_an_application_that_fails(
+        self, partner: Partner, application: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        messages = [queue(1), queue(2)]
+        services.dispatch("customs")
+        partner.refuse()
+        plain = dispatching.reference
+
+        def fails_for_the_first(message: OutboundMessage) -> registry.OutboundRef:
+            if message.pk == messages[0].pk:
+                raise RuntimeError("not now")
+            return plain(message)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatching, "reference", fails_for_the_first)
+            assert self._collected(1) == 1
+        assert [outbound(message).state for message in messages] == [OutboundState.SENT, OutboundState.REFUSED]
+        assert self._collected(1) == 1
+        assert outbound(messages[0]).state == OutboundState.REFUSED
+        assert len(application.refused) == 2
+
+    # -- two partners ----------------------------------------------------------------------------
+
+    @pytest.mark.covers("RLY-02")
+    def test_second_partner_is_a_row_of_configuration(self, partner: Partner, second: Partner, application: Application) -> None:
+        ours = queue(1)
+        theirs = queue(1, partner="ccpit")
+        for code in ("customs", "ccpit"):
+            assert services.dispatch(code) == 1, "the same subject for another partner waits for nobody"
+        assert (partner.take(), second.take()) == (of([ours]), of([theirs]))
+        assert read_fields(bytes(theirs.content), "receiver_id") == ["ccpit"]
+        second.put(technical(theirs.message_id).replace(b">customs<", b">ccpit<"), "RCV001")
+        second.put(technical(ours.message_id).replace(b">customs<", b">ccpit<"), "RCV001")
+        second.put(package_of_ccpit())
+        assert services.receive("customs") == 0
+        assert services.receive("ccpit") == 3
+        assert outbound(theirs).state == OutboundState.DELIVERED
+        assert outbound(ours).state == OutboundState.SENT, "one partner cannot speak for another"
+        assert inbound(state=InboundState.QUARANTINED).reason_code == "WRONG_PARTNER"
+        assert application.events == ["delivered"]
+        assert partner.lying() == second.lying() == 0
+
+
+def package_of_ccpit() -> bytes:
+    """A receipt of customs' kind that the CCPIT sends."""
+    return receipt().replace(b">customs<", b">ccpit<")
