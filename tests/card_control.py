@@ -49,6 +49,8 @@ class OfficialControl:
     in_blocks: bool = True
     #: Of the blocks it gets, in their order, these are taken for wrong and asked for again.
     ask_again: set[int] = field(default_factory=set)
+    #: Ends every text that comes in blocks with this refusal, and says nothing else.
+    refuse_blocks: list[str] | None = None
     #: Changes the frames that it sends, by their order.
     spoil: Callable[[int, str], str] = lambda _number, frame: frame
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -60,7 +62,8 @@ class OfficialControl:
     port: int = 0
     _taken: int = 0
     _sent: int = 0
-    _asked_again: int = 0
+    #: Which blocks the page asked for again.
+    asked_again: list[int] = field(default_factory=list)
 
     def converse(self, page: ServerConnection) -> None:
         """One connection of one page."""
@@ -70,7 +73,17 @@ class OfficialControl:
                 page.send(self.greeting)
             for message in page:
                 assert isinstance(message, str)
-                self._answer(page, self._whole(page, message) if message.startswith("BLOCKTXT") else message)
+                if not message.startswith("BLOCKTXT"):
+                    self._answer(page, message)
+                elif self.refuse_blocks:
+                    args = {
+                        "Result": False,
+                        "Data": [{"id": 0, "guid": message[44:80], "next": 0, "finish": True}],
+                        "Error": self.refuse_blocks,
+                    }
+                    page.send(json.dumps({"_method": "_nextBlock", "_args": args}))
+                else:
+                    self._answer(page, self._whole(page, message))
         except (ConnectionClosed, HangUpError):
             pass
         except AssertionError as fault:
@@ -132,16 +145,12 @@ class OfficialControl:
             asked = json.loads(page.recv(timeout=10))
             assert asked["_method"] == "_nextBlock"
             data = asked["_args"]["Data"][0]
-            self._asked_again += not asked["_args"]["Result"]
+            if not asked["_args"]["Result"]:
+                self.asked_again.append(data["next"])
             assert data["guid"] == frames[0][44:80]
             if data["finish"]:
                 return
             index = data["next"]
-
-    @property
-    def asked_again(self) -> int:
-        """How often the page asked for a block again."""
-        return self._asked_again
 
     def methods(self) -> list[str]:
         """The methods called so far."""

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -15,7 +16,8 @@ from card_bridge.backends.software import SoftwareBackend
 from simulators.cards.keys import KeyType
 from tests.card_bridge.conftest import CARD_NUMBERS, PIN, RunningContext, card_files  # noqa: F401 - a fixture
 from tests.card_control import Answer, HangUpError, OfficialControl, bad, good, running
-from tests.e2e.conftest import free_port
+from tests.e2e.conftest import AXE, free_port
+from tests.e2e.looks import OVERFLOW, PHONE, axe
 from tests.e2e.panel_pages import CHALLENGE, CHALLENGE_PATH, Site, served
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +31,7 @@ LOGIN = (
 DECLARE = (
     '<form method="post" action="/declare/" id="form" {attributes}>{{% csrf_token %}}'
     '<input name="plate" value="辽B8G521" aria-label="车牌">'
-    '<pre id="sign-text">{{{{ text }}}}</pre>'
+    '<pre id="sign-text" class="card-sign-text">{{{{ text }}}}</pre>'
     '{{% include "accounts/card_panel.html" with text_id="sign-text" bound_card="{bound}" %}}'
     '<button class="btn" name="action" value="save">暂存</button></form>'
     '<button class="btn btn-primary" form="form" name="action" value="declare" data-card-sign>申报</button>'
@@ -188,6 +190,26 @@ def test_a_double_click_signs_once(page: Page, site: Site, start: Callable[[Offi
     assert len(site.submitted) == 1
 
 
+def test_nothing_of_the_card_stays_behind(page: Page, site: Site, start: Callable[[OfficialControl], str]) -> None:
+    address = site.add(declare(attributes="data-entry"), start(control()), scripts=("drafts.js",))
+    # Drafts are kept for who is logged in.
+    site.pages["/"] = site.pages["/"].replace('data-user=""', 'data-user="7"')
+    page.goto(address)
+    page.get_by_label("车牌").fill("辽B00001")
+    sign(page, "申报")
+    expect(page.locator("#done")).to_be_visible()
+    draft = page.evaluate("sessionStorage.getItem('draft:7:/')")
+    assert "辽B00001" in draft
+    for word in ("signature", "certificate", PIN):
+        assert word not in draft
+    page.go_back()
+    expect(page.locator(PIN_FIELD)).to_have_value("")
+    expect(page.locator("[data-card-panel]")).not_to_have_attribute("aria-busy", "true")
+    page.get_by_role("button", name="申报").click()
+    expect(page.locator(ERROR)).to_have_text("请输入IC卡密码。")
+    assert len(site.submitted) == 1
+
+
 def test_enter_in_an_entry_form(page: Page, site: Site, start: Callable[[OfficialControl], str]) -> None:
     official = control()
     content = declare(attributes="data-entry").replace("</form>", '<input name="after" aria-label="后面"></form>', 1)
@@ -196,7 +218,9 @@ def test_enter_in_an_entry_form(page: Page, site: Site, start: Callable[[Officia
     expect(page.locator(PIN_FIELD)).to_be_focused()
     page.keyboard.type("000000")
     official.answers["cus-sec_SpcSignDataAsPEM"] = bad("卡密码错误，还可以再试 9 次。", "Bridge40101")
-    page.keyboard.press("Enter")
+    page.locator(PIN_FIELD).press("Enter")
+    # Not on to the next field, as from others.
+    assert page.locator(PIN_FIELD).evaluate("pin => pin === document.activeElement")
     refused(page, site, "卡密码错误，还可以再试 9 次。")
     # submit-once.js has not counted that as a submit.
     official.answers["cus-sec_SpcSignDataAsPEM"] = good("U0lHTg==", "1a2b")
@@ -347,6 +371,26 @@ def test_a_site_that_is_not_allowed(page: Page, site: Site, card: Path) -> None:
         expect(page.get_by_role("button", name="重试")).to_be_focused()
 
 
+@pytest.mark.covers("CARD-01")
+def test_a_browser_that_was_told_not_to_reach_this_computer(browser: Browser, site: Site, start: Callable[[OfficialControl], str]) -> None:
+    chromium = shutil.which("chromium")
+    # The portal is elsewhere, as it is for everybody but its developers. Nobody sits here to allow it: that counts as no.
+    elsewhere = f"--ip-address-space-overrides=127.0.0.1:{site.port}=public"
+    with browser.browser_type.launch(executable_path=chromium, args=["--no-sandbox", elsewhere]) as careful:
+        context = careful.new_context()
+        page = context.new_page()
+        page.goto(site.add(declare(), start(control())))
+        sign(page, "申报")
+        said = (
+            "浏览器禁止了本网站访问本机的读卡程序，没有读卡。"
+            "请点地址栏左侧的图标，在网站设置中把“本地网络访问”（新版为“设备上的应用”）改为“允许”，再点“重试”。"
+        )
+        refused(page, site, said)
+        context.grant_permissions(["local-network-access"], origin=site.origin)
+        page.get_by_role("button", name="重试").click()
+        expect(page.locator("#done")).to_be_visible()
+
+
 def test_a_connection_that_ends_in_the_middle(page: Page, site: Site, start: Callable[[OfficialControl], str]) -> None:
     page.goto(site.add(declare(), start(control(SpcSignDataAsPEM=hang_up))))
     sign(page, "申报")
@@ -384,4 +428,17 @@ def test_without_script_the_page_says_what_to_do(browser: Browser, site: Site) -
     page.goto(site.add(LOGIN, "ws://127.0.0.1:9"))
     expect(page.get_by_text("使用IC卡需要浏览器允许运行脚本")).to_be_visible()
     expect(page.locator(PIN_FIELD)).to_be_hidden()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_how_it_looks(browser: Browser, site: Site, scheme: Any) -> None:
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme, reduced_motion="reduce")
+    context.add_init_script(path=AXE)
+    page = context.new_page()
+    page.goto(site.add(f"<h1>申报</h1>{declare()}", f"ws://127.0.0.1:{free_port()}"))
+    assert (axe(page), page.evaluate(OVERFLOW)) == ([], [])
+    sign(page, "申报")
+    expect(page.locator(HELP)).to_be_visible()
+    assert (axe(page), page.evaluate(OVERFLOW)) == ([], [])
     context.close()

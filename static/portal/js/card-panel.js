@@ -10,7 +10,7 @@ const PERMISSIONS = ["loopback-network", "local-network-access"];
 // form → what is under way there: { bridge, submitter, panel }.
 const attempts = new WeakMap();
 const underWay = new Set();
-// panel → the button that was pressed when no program answered.
+// panel → the button that was pressed when no program answered; 重试 presses it again.
 const interrupted = new WeakMap();
 let signed;
 
@@ -62,22 +62,23 @@ async function isForbidden() {
   return false;
 }
 
+/** Whether nothing can be read before the user has set something right at his computer; the PIN has not been used. */
+const needsHelp = ({ reason, code }) => reason === "unreachable" || code === "Bridge40301";
+
 /** What the user reads of an error, and what he does next is where the cursor goes. */
 async function explain(panel, error) {
   const { reason, code = "", text = "", card, bound } = error;
-  const isUnreachable = reason === "unreachable";
-  const needsHelp = isUnreachable || code === "Bridge40301";
   let words = "";
-  if (isUnreachable) words = textFor(panel, (await isForbidden()) ? "Forbidden" : "Unreachable");
+  if (reason === "unreachable") words = textFor(panel, (await isForbidden()) ? "Forbidden" : "Unreachable");
   else if (reason === "mismatch") words = textFor(panel, "Mismatch", { card, bound });
   else if (reason === "said") words = text;
   // How many tries are left only the program knows.
   else if (code === "Bridge40101") words = text;
   else if (reason === "refused") words = textFor(panel, code, { origin: location.origin }) || textFor(panel, "Unknown", { text, code });
   else words = textFor(panel, (reason ?? "fault").replace(/^./, (letter) => letter.toUpperCase())) || textFor(panel, "Fault");
-  showHelp(panel, needsHelp);
+  showHelp(panel, needsHelp(error));
   sayWrong(panel, words);
-  (needsHelp ? part(panel, "retry") : part(panel, "pin")).focus();
+  (needsHelp(error) ? part(panel, "retry") : part(panel, "pin")).focus();
 }
 
 /** An error whose text the user reads as it is. */
@@ -178,7 +179,7 @@ async function attempt(form, panel, submitter) {
     release(form);
     if (error.reason === "aborted") return;
     if (error.reason === undefined) console.error(error);
-    if (error.reason === "unreachable") interrupted.set(panel, submitter);
+    if (needsHelp(error)) interrupted.set(panel, submitter);
     // The other card has another PIN.
     if (error.reason === "mismatch") part(panel, "pin").value = "";
     await explain(panel, error);
