@@ -3,9 +3,10 @@
 import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -324,6 +325,24 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
+    @pytest.mark.covers("CARD-04")
+    def test_nobody_looks_while_another_is_about_to_bind(self, trusted_cards, operator, administrator, monkeypatch):
+        """Two who both had found the card free would meet at the barrier; who has to wait for the other never gets there."""
+        card = card_of(operator.enterprise, trusted_cards)
+        proofs = [(user, prove(user, card)) for user in (operator, administrator)]
+        meeting, look = Barrier(2), bound_cards._require_bindable
+
+        def look_and_meet(*known: Any) -> Any:
+            found = look(*known)
+            with suppress(BrokenBarrierError):
+                meeting.wait(timeout=1)
+            return found
+
+        monkeypatch.setattr(bound_cards, "_require_bindable", look_and_meet)
+        results = at_once(*[lambda user=user, proof=proof: bound_cards.bind(actor=user, proof=proof) for user, proof in proofs])
+        assert sum(isinstance(result, BoundCard) for result in results) == 1
+        assert [result.code for result in results if isinstance(result, CardRefused)] == ["bound_elsewhere"]
+
     @pytest.mark.covers("CARD-04")
     def test_two_accounts_and_one_card(self, trusted_cards, operator, administrator):
         card = card_of(operator.enterprise, trusted_cards)

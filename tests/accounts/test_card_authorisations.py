@@ -10,7 +10,7 @@ from asn1crypto import core
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts.models import CardAuthorisation, EvidenceKind, SignatureEvidence, User
+from accounts.models import CardAuthorisation, Enterprise, EvidenceKind, SignatureEvidence, User
 from accounts.rights import ApplicationKey
 from accounts.services import card_authorisations
 from accounts.services.authorisation_text import authorisation_text
@@ -200,8 +200,7 @@ class TestWhoseCard:
 
         def verify_and_change(**known: Any) -> Any:
             verified = verify(**known)
-            company.legal_person_id_no = "210202198506123016"
-            company.save()
+            Enterprise.objects.filter(pk=company.pk).update(legal_person_id_no="210202198506123016")
             return verified
 
         monkeypatch.setattr(cards, "verify", verify_and_change)
