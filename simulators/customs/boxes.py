@@ -64,3 +64,6 @@ class Boxes:
     def failed(self, name: str) -> None:
         """A file is refused."""
         (self.out_box / name).replace(self.fail_box / name)
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -7,13 +7,14 @@ lines: which answers went out (`.answers`) and which of them the portal has conf
 
 import heapq
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from simulators.customs import signed
 from simulators.customs.behaviours import Behaviour, behaviour_for
-from simulators.customs.boxes import Boxes
 from simulators.customs.wire import FILING, TECHNICAL, Accepted, Message, UnreadableError, Wire, answer_id
 from simulators.journal import Journal
 
@@ -46,11 +47,35 @@ class Taken:
     refused: bool = False
 
 
-class Customs:
-    """One customs office over one exchange directory. Times are aware; delays are seconds."""
+class Exchange(Protocol):
+    """Where the portal's messages lie: the boxes of a directory (`boxes`) or the queues of a broker (`queues`). Failures are OSErrors."""
 
-    def __init__(self, *, root: Path, journal: Path, wire: Wire, behaviour: Behaviour, answer_delay: float, resend_after: float) -> None:
-        self._boxes = Boxes(root)
+    def waiting(self, limit: int) -> list[str]:
+        """Names of what lies there for us, oldest first."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of them."""
+
+    def put(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Send; when this returns they are safe."""
+
+    def sent(self, name: str) -> None:
+        """One of them was taken."""
+
+    def failed(self, name: str) -> None:
+        """One of them is refused."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Customs:
+    """One customs office over one exchange. Times are aware; delays are seconds."""
+
+    def __init__(
+        self, *, exchange: Exchange, journal: Path, wire: Wire, behaviour: Behaviour, answer_delay: float, resend_after: float
+    ) -> None:
+        self._boxes = exchange
         self._wire = wire
         self._default = behaviour
         self._delay = answer_delay
@@ -78,7 +103,8 @@ class Customs:
                     self._schedule(owed, again if owed.message_id in said else owed.at)
 
     def close(self) -> None:
-        """Close the journals."""
+        """Close the journals and let go of the exchange."""
+        self._boxes.close()
         for journal in (self._accepted, self._answered, self._confirmed):
             journal.close()
 

@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from amqp import Message
+from amqp.exceptions import AMQPError
 from django.conf import settings
 
 from relay.channels import amqp, broker, open_channel
@@ -21,7 +22,8 @@ def hang_up() -> None:
     """Close this thread's connections in good manners: afterwards the broker has everything back."""
     for link in broker._mine.__dict__.pop("links", {}).values():
         if link._raw is not None and link._raw.connected:
-            link._raw.close()
+            with suppress(AMQPError, OSError):  # the broker may have hung up first
+                link._raw.close()
         link.drop()
 
 
