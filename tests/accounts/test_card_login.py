@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import known_browsers
 from accounts.models import BoundCard, CardChallenge, CardPurpose, Enterprise, LoginAttempt, LoginMethod, LoginOutcome, User
-from accounts.services import bound_cards, card_challenges
+from accounts.services import bound_cards, card_challenges, login
 from accounts.signatures.refusals import ChallengeRefusedError
 from simulators.cards.keys import KeyType
 from tests.accounts.card_holders import bind, card_of, signed
@@ -356,6 +356,15 @@ class TestAfterTheCard:
         proven = [(LoginMethod.PASSWORD, LoginOutcome.PROVEN), (LoginMethod.CARD, LoginOutcome.PROVEN)]
         assert found == [*proven, proven[0], (LoginMethod.CARD, LoginOutcome.SUCCEEDED)]
 
+    def test_another_way_does_not_end_the_attempt_with_the_card(self, operator, card, client):
+        """A passkey, say, after the card was left at the second factor."""
+        give_totp(operator)
+        log_in(client, card)
+        begun = LoginAttempt.objects.get()
+        login.record_login(user=operator, method=LoginMethod.PASSKEY, attempt_id=begun.pk, ip="127.0.0.1", user_agent="")
+        found = list(LoginAttempt.objects.order_by("pk").values_list("method", "outcome"))
+        assert found == [(LoginMethod.CARD, LoginOutcome.PROVEN), (LoginMethod.PASSKEY, LoginOutcome.SUCCEEDED)]
+
     def test_the_gates(self, client, operator, card):
         User.objects.filter(pk=operator.pk).update(first_login_verified_at=None)
         log_in(client, card)
@@ -376,22 +385,25 @@ class TestTheThrottle:
         log_in(client, card)
         assert is_in(client)
 
-    def test_cards_and_passwords_are_counted_apart(self, client, operator, card, settings):
-        settings.LOGIN_FAILURES_PER_ADDRESS = settings.LOGIN_FAILURES_PER_ACCOUNT = 2
-        password = {"username": "operator1", "captcha_0": "x", "captcha_1": "PASSED"}
+    def test_wrong_passwords_do_not_keep_cards_out(self, client, operator, card, settings):
+        settings.LOGIN_FAILURES_PER_ADDRESS = 2
         for _time in range(2):
-            client.post("/accounts/login/", {**password, "password": "Wrong12345"})
-            log_in(Client(), card, signs="other")
-        assert "已暂停登录" in client.post("/accounts/login/", {**password, "password": PASSWORD}).content.decode()
-        LoginAttempt.objects.filter(method=LoginMethod.CARD).delete()
+            self._password(Client(), "Wrong12345")
+        assert "已暂停登录" in self._password(Client()).content.decode()
         log_in(client, card)
-        assert is_in(client), "wrong passwords do not keep the card out"
-        client.post("/accounts/logout/")
-        LoginAttempt.objects.all().delete()
+        assert is_in(client)
+
+    def test_wrong_cards_do_not_keep_passwords_out(self, client, operator, card, settings):
+        settings.LOGIN_FAILURES_PER_ADDRESS = 2
         for _time in range(2):
             log_in(Client(), card, signs="other")
-        client.post("/accounts/login/", {**password, "password": PASSWORD})
-        assert is_in(client), "nor cards the password"
+        assert "已暂停" in refused(log_in(Client(), card))
+        self._password(client)
+        assert is_in(client)
+
+    @staticmethod
+    def _password(client, password=PASSWORD):
+        return client.post("/accounts/login/", {"username": "operator1", "password": password, "captcha_0": "x", "captcha_1": "PASSED"})
 
     def test_a_good_card_that_opens_nothing_closes_no_door(self, client, operator, trusted_cards, settings):
         settings.LOGIN_FAILURES_PER_ADDRESS = 1
