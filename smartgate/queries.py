@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from accounts.models import EvidenceKind, SignatureEvidence
 from core import audit
 from core.models import AuditEntry
 from smartgate.models import Filing, FilingReceipt
@@ -19,3 +20,9 @@ def filings_for(user: Any) -> QuerySet[Filing]:
 def history_of(filing: Filing) -> QuerySet[AuditEntry]:
     """What happened to a filing the user was shown, newest first; refused attempts are for the audit pages."""
     return audit.entries_about(filing).filter(refused=False)[:50]
+
+
+def signatures_of(user: Any, filing: Filing) -> QuerySet[SignatureEvidence]:
+    """Who signed which declaration of a filing, newest first; without what takes room and is only downloaded."""
+    found: QuerySet[SignatureEvidence] = SignatureEvidence.objects.for_user(user).filter(kind=EvidenceKind.FILING, subject=filing.subject)
+    return found.select_related("signer").defer("text", "signature", "chain").order_by("-version")

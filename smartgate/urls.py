@@ -14,4 +14,5 @@ urlpatterns = [
     path("filings/<int:pk>/copy/", views.CopyFilingView.as_view(), name="copy"),
     path("filings/<int:pk>/delete/", views.DeleteFilingView.as_view(), name="delete"),
     path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
+    path("filings/<int:pk>/signature/<int:version>/", views.SignatureView.as_view(), name="signature"),
 ]

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -14,9 +16,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView, View
 
+from accounts.forms.card import presented_in
 from accounts.models import User
 from accounts.rights import Right
+from accounts.services.card_signing import CardRefused
+from accounts.services.evidence import files
+from accounts.signing import signing_request
+from core.archives import packed
 from core.forms.page import EntryPage
+from core.forms.signing import ASK, NotDeclared, SigningRequest
 from core.http import leave_page, safe_next, wants_part
 from core.listing import QueryPageView, RowAction
 from core.tenancy import get_for_user
@@ -97,8 +105,8 @@ class FilingEntryPage(FilingPage, EntryPage):
     line_form_class = FilingLineForm
     #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
     is_edit = False
-    #: Set when the filing was saved elsewhere meanwhile: the page goes back with the version that its next 暂存 replaces.
-    conflict = False
+    #: Set when the filing was saved meanwhile, here or elsewhere: the page goes back with the version that its next 暂存 replaces.
+    is_behind = False
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
@@ -115,27 +123,56 @@ class FilingEntryPage(FilingPage, EntryPage):
         messages.success(self.request, _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no})
         return HttpResponseRedirect(url_of(states.EDIT, filing))
 
-    def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
-        """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
-        if not self.user.has_right(states.DECLARE.right):
-            raise PermissionDenied
+    def store_to_sign(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse | None:
+        """申报 with the card: the draft is stored, and its own page shows what is to be signed."""
+        if not settings.CARD_REQUIRED:
+            return None
+        self._require_right_to_declare()
         try:
             filing = self._store(header, lines)
         except services.EntryAlreadyDeclared as sent:
             return self._show(sent.filing, str(sent))
+        return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
+
+    def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
+        """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
+        self._require_right_to_declare()
         try:
-            services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version)
+            filing = self._store(header, lines)
+        except services.EntryAlreadyDeclared as sent:
+            return self._show(sent.filing, str(sent))
+        is_signed = settings.CARD_REQUIRED
+        if is_signed and not self.is_edit:
+            return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
+        self.stored, self.is_behind = filing, self.is_edit
+        if is_signed and filing.lock_version != header.get("lock_version"):
+            raise NotDeclared(_("内容在显示签名原文之后有改动，已暂存。请核对新的签名原文，再确认申报。"))
+        try:
+            presented = presented_in(self.request.POST) if is_signed else None
+            services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version, presented=presented)
         except ActionRefused as refusal:
+            if is_signed and isinstance(refusal, CardRefused):
+                # The right card can be put in.
+                raise NotDeclared(str(refusal)) from refusal
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
             return HttpResponseRedirect(url_of(states.EDIT, filing))
         return self._show(filing, _("申报成功。单据已发往海关，回执将显示在本页。"))
+
+    def signing(self) -> SigningRequest | None:
+        if not (self.is_edit and settings.CARD_REQUIRED):
+            return None
+        return signing_request(user=self.user, text=services.text_to_sign(actor=self.user, filing=self.stored))
+
+    def _require_right_to_declare(self) -> None:
+        if not self.user.has_right(states.DECLARE.right):
+            raise PermissionDenied
 
     def _show(self, filing: Filing, text: str) -> HttpResponse:
         messages.success(self.request, text)
         return HttpResponseRedirect(url_of(states.VIEW, filing))
 
     def renewed(self) -> Mapping[str, Any]:
-        return {"lock_version": self.stored.lock_version} if self.conflict else {}
+        return {"lock_version": self.stored.lock_version} if self.is_behind else {}
 
     def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
         try:
@@ -149,7 +186,7 @@ class FilingEntryPage(FilingPage, EntryPage):
                 lines=[services.LineEntry(**line) for line in lines],
             )
         except services.FilingChanged as refusal:
-            self.conflict = True
+            self.is_behind = True
             raise ValidationError(str(refusal)) from None
         except ActionRefused as refusal:
             raise ValidationError(str(refusal)) from None
@@ -264,7 +301,8 @@ class FilingView(FilingEntryPage):
         return super().new_url() if self.user.has_right(Right.SMARTGATE_EDIT) else ""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
+        signatures = queries.signatures_of(self.user, self.stored)
+        return super().get_context_data(**kwargs, signatures=signatures, **_status_context(self.user, self.stored))
 
 
 def _poll_seconds(filing: Filing) -> float | None:
@@ -318,6 +356,20 @@ class ReceiptsView(FilingPage, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
+
+
+class SignatureView(FilingPage, View):
+    """下载签名凭证: what shows that a declaration was signed, to be checked without the portal (CARD-07)."""
+
+    title = gettext_lazy("签名凭证")
+    right = Right.SMARTGATE_VIEW
+    http_method_names = ["get"]
+
+    def get(self, request: HttpRequest, pk: int, version: int) -> HttpResponse:
+        evidence = get_object_or_404(queries.signatures_of(self.user, self.stored), version=version)
+        content = packed(files(evidence), at=evidence.signed_at)
+        disposition = f'attachment; filename="{self.stored.trip_no}-{version}.zip"'
+        return HttpResponse(content, content_type="application/zip", headers={"Content-Disposition": disposition})
 
 
 class DeleteFilingView(FilingPage, View):

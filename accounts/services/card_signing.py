@@ -50,18 +50,23 @@ def examine(*, actor: User, text: str, presented: Presented | None, at: datetime
         if not settings.CARD_REQUIRED:
             return None
         if not bound:
-            raise CardRefused(_("当前账号尚未绑定IC卡，无法进行申报。请先在“我的IC卡”中绑卡。"), "not_bound")
+            raise CardRefused(not_bound(), "not_bound")
         raise CardRefused(_("未检测到 IC 卡或 Ikey，无法进行申报。请插入与当前账号绑定的卡后重试。"), "no_card")
     try:
         signature = decode(presented.signature)
         card = cards.load_card(presented.certificate)
         if not bound:
-            raise CardRefused(_("当前账号尚未绑定IC卡，无法进行申报。请先在“我的IC卡”中绑卡。"), "not_bound")
+            raise CardRefused(not_bound(), "not_bound")
         if card.card_no != bound:
             raise CardRefused(mismatch(card.card_no, bound), "another_card")
         return cards.verify(certificate=presented.certificate, data=text.encode(), signature=signature, at=at or timezone.now())
     except SignatureRefusedError as refused:
         raise CardRefused(" ".join(refused.messages), str(refused.code)) from refused
+
+
+def not_bound() -> str:
+    """What the user reads who wants to sign and has bound no card."""
+    return _("当前账号尚未绑定IC卡，无法进行申报。请先在“我的IC卡”中绑卡。")
 
 
 def mismatch(card_no: str, bound: str) -> str:

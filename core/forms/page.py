@@ -15,6 +15,7 @@ from django.views.generic import TemplateView
 from core import shell
 from core.forms.form import EntryForm
 from core.forms.lines import EDITOR, Lines, raw_texts, small_number
+from core.forms.signing import ASK, TEXT_ID, NotDeclared, SigningRequest
 
 #: Key under which a hook's ValidationError names a field of a line: `lines.<index from 0>.<field>`.
 LINE_KEY = "lines."
@@ -94,8 +95,17 @@ class EntryPage(TemplateView):
         raise NotImplementedError
 
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
-        """申报, after the question was answered: like `save`."""
+        """申报, after the question was answered: like `save`. NotDeclared leaves the question open, with the reason in it."""
         raise NotImplementedError
+
+    def store_to_sign(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse | None:
+        """申报, where a signature is wanted, before the question: store like `save`, and lead to the record's page with `?declare`
+        (ASK), which asks with what `signing` gives. None where no signature is wanted: then this page asks."""
+        return None
+
+    def signing(self) -> SigningRequest | None:
+        """What is to be signed to declare the stored record; None where no signature is wanted."""
+        return None
 
     def renewed(self) -> Mapping[str, Any]:
         """Hidden fields to put anew into a page that a service refused (the version of the record that it shows)."""
@@ -122,8 +132,11 @@ class EntryPage(TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         first = "" if self.readonly else next(name for name, field in self.form_class.base_fields.items() if not field.disabled)
-        header = self.form_class(initial=self.initial(), readonly=self.readonly, focus_on=first)
-        return self._page(header, self._stored_lines(header))
+        signing = self.signing() if self._is_asking() else None
+        # The strip of opened pages leads to the record, and not to the question about it.
+        self.keeps_query = signing is None
+        header = self.form_class(initial=self.initial(), readonly=self.readonly, focus_on="" if signing else first)
+        return self._page(header, self._stored_lines(header), question=str(self.declare_question) if signing else "", signing=signing)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Every button of the page. `action` is one of: enter (the Enter key without a script), line_save, line_new,
@@ -179,15 +192,21 @@ class EntryPage(TemplateView):
             if action != "save" and len(lines.rows) < self.min_lines_to_declare:
                 header.add_error(None, _("至少要有 %(count)d 条表体信息才能申报。") % {"count": self.min_lines_to_declare})
                 is_right = False
-        if is_right and action == "declare":
-            return self._page(header, lines, is_sent=True, question=str(self.declare_question))
         if is_right:
+            do = {"save": self.save, "declare": self.store_to_sign, "declare_confirmed": self.declare}[action]
             try:
-                response = self.save(header.cleaned_data, rows) if action == "save" else self.declare(header.cleaned_data, rows)
+                response = do(header.cleaned_data, rows)
             except ValidationError as error:
                 self._take_over(error, header, lines)
                 header.data = replaced(header.data, self.renewed())
+            except NotDeclared as refusal:
+                # What was typed is stored: the browser need not keep it, and the page shows what it would show by itself.
+                shell.draft_saved(self.request, self.request.path)
+                header.data = replaced(header.data, self.renewed())
+                return self._page(header, lines, question=str(self.declare_question), signing=self.signing(), refusal=str(refusal))
             else:
+                if response is None:
+                    return self._page(header, lines, is_sent=True, question=str(self.declare_question))
                 shell.draft_saved(self.request, self.request.path)
                 return response
         return self._page(header, lines, problems=self._problems(header, lines), is_sent=True)
@@ -205,6 +224,10 @@ class EntryPage(TemplateView):
                 header.add_error(None, ValidationError(errors))
 
     # -- Pieces of the page -----------------------------------------------------------------------
+
+    def _is_asking(self) -> bool:
+        """Whether the address asks for the question of 申报."""
+        return ASK in self.request.GET and self.can_declare and not self.readonly
 
     def _stored_lines(self, header: EntryForm) -> Lines | None:
         if self.line_form_class is None:
@@ -269,6 +292,8 @@ class EntryPage(TemplateView):
         problems: Sequence[Problem] = (),
         notice: str = "",
         question: str = "",
+        signing: SigningRequest | None = None,
+        refusal: str = "",
         is_sent: bool = False,
         focus_summary: bool = True,
     ) -> HttpResponse:
@@ -279,6 +304,9 @@ class EntryPage(TemplateView):
             problems=problems,
             notice=notice,
             question=question,
+            signing=signing,
+            sign_text_id=TEXT_ID,
+            refusal=refusal,
             is_sent=is_sent,
             focus_summary=focus_summary,
             readonly=self.readonly,

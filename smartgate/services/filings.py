@@ -92,6 +92,7 @@ def save_filing(
     A new one gets its numbers, 录入时间 and the state 暂存; an edited one keeps state and numbers. `header` and `lines` must have
     passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed. `entry_token`
     marks the page of a new filing: the same contents sent from it again are the same filing; other contents are another one.
+    Contents that a filing has already leave it untouched.
     `at` is the time of entry of a new filing (now when None).
     Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
     FilingChanged when it was saved with other contents meanwhile, EntryAlreadyDeclared when just these contents are declared already.
@@ -105,12 +106,14 @@ def save_filing(
     ):
         filing = locked(filing_id)
         before = snapshot(filing)
-        if _says(before, header, lines) and filing.status not in states.EDITABLE:
+        says_so = _says(before, header, lines)
+        if says_so and filing.status not in states.EDITABLE:
             raise EntryAlreadyDeclared(filing)
         states.require(states.EDIT, filing.status)
+        if says_so:
+            # Nothing to write: who is being shown what he signs shall not find it changed by his own page.
+            return filing
         if lock_version is not None and filing.lock_version != lock_version:
-            if _says(before, header, lines):
-                return filing
             raise FilingChanged(
                 _(
                     "该单据在您打开之后已被修改（在其他窗口中或由其他用户）。您录入的内容仍保留在本页；请先查看最新单据，再次暂存将以本页内容为准。"

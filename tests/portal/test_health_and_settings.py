@@ -25,6 +25,8 @@ GOOD = {
     "FIELD_KEYS": "one-key-of-forty-characters-0123456789ab",
     "SMS_GATEWAY_URL": "https://sms.example/send",
     "SMS_GATEWAY_TOKEN": "token",
+    # Whose cards count lies in a directory, of which a test has none.
+    "CARD_REQUIRED": "0",
 }
 BROKER = '{"channel": "amqp", "url": "amqps://lnsw@mq.customs.example/exchange"}'
 BROKER_PASSWORDS = {"RELAY_BROKER_PASSWORDS": '{"customs": "sesame"}'}
@@ -121,6 +123,13 @@ def test_each_value_that_can_be_wrong_is_refused(change, code, tmp_path):
     assert code in done.stderr
 
 
+@pytest.mark.covers("CARD-05")
+def test_cards_are_demanded_unless_somebody_says_otherwise(tmp_path):
+    """And then there has to be somebody whose cards count."""
+    silent = {name: value for name, value in GOOD.items() if name != "CARD_REQUIRED"}
+    assert "portal.E042" in run(["manage.py", "check"], **silent, VAR_DIR=str(tmp_path)).stderr
+
+
 STARTS = {
     "web": ["-c", "import portal.wsgi"],
     "worker": ["-m", "celery", "-A", "portal", "worker"],
@@ -172,8 +181,9 @@ def test_readyz_says_503_and_which_part_but_not_why(client, monkeypatch, part):
 
 @pytest.mark.covers("OPS-03")
 @pytest.mark.django_db
-def test_the_request_id_reaches_the_message(operator, operator_client):
+def test_the_request_id_reaches_the_message(operator, operator_client, settings):
     call_command("seed_reference", verbosity=0)
+    settings.CARD_REQUIRED = False
     operator_client.post(NEW, entry_post("declare_confirmed"))
     message = OutboundMessage.objects.get()
     assert len(message.request_id) > 30

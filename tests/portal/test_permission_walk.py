@@ -33,7 +33,7 @@ from tests.conftest import bind_card, make_user
 from tests.portal.factories import make_attachment, make_item
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
-from tests.smartgate.factories import make_filing
+from tests.smartgate.factories import make_evidence, make_filing
 
 pytestmark = [pytest.mark.django_db]
 
@@ -223,6 +223,10 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 200, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
+    "smartgate/filings/<int:pk>/signature/<int:version>/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
+    ),
     "admin/": (staff_only(200), staff_only(200)),
     # There is one login, one logout and one page for the password: these addresses lead there.
     "admin/login/": (Row(302, visitor=302, without=403, right=_is_staff), Row(302, visitor=302, without=403, right=_is_staff)),
@@ -324,7 +328,7 @@ class World:
             return address(route, pk=record.pk)
         if "<int:pk>" in route:
             filing = self.filing(role, own=own)
-            return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk)
+            return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk, version=1)
         model = route.removeprefix("admin/").split("/<")[0]
         record = self.records.get(model)
         return address(
@@ -363,6 +367,8 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
     call_command("seed_reference", verbosity=0)
     item = make_item(audience=ApplicationKey.SMARTGATE)
     filings = {user.enterprise: make_filing(user) for user in (operator, other_operator)}
+    for filing in filings.values():
+        make_evidence(filing)
     return World(
         users={
             VISITOR: None,

@@ -3,7 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
-from accounts.models import User
+from django.utils import timezone
+
+from accounts.models import EvidenceKind, SignatureEvidence, User
 from smartgate import services
 from smartgate.models import Filing
 
@@ -55,3 +57,23 @@ def line(**changed: Any) -> services.LineEntry:
 def make_filing(actor: User, *, lines: list[services.LineEntry] | None = None, **changed: Any) -> Filing:
     """A draft of this user, with one line."""
     return services.save_filing(actor=actor, header=header(**changed), lines=[line()] if lines is None else lines)
+
+
+def make_evidence(filing: Filing, *, version: int = 1) -> SignatureEvidence:
+    """Evidence of a signature that no card has made."""
+    return SignatureEvidence.unscoped.create(
+        enterprise_id=filing.enterprise_id,
+        signer=filing.created_by,
+        kind=EvidenceKind.FILING,
+        subject=filing.subject,
+        version=version,
+        document_no=filing.trip_no,
+        text="智能卡口散杂货申报单",
+        signature=b"signature",
+        algorithm="SM2-with-SM3",
+        card_no="2100000000001",
+        holder_name="李操作",
+        certificate_no="1A2B3C",
+        chain=[b"certificate", b"authority"],
+        signed_at=timezone.now(),
+    )

@@ -17,6 +17,7 @@ from core.forms.fields import CodeField, NumberField, SystemField
 from core.forms.form import EntryForm
 from core.forms.page import EntryPage
 from core.forms.rules import Rule
+from core.forms.signing import NotDeclared, SigningRequest
 from core.http import leave_page
 from core.shell import open_page
 from core.views import WorkPageMixin
@@ -157,6 +158,36 @@ class WorkPage(WorkPageMixin, ExamplePage):
     """The same page behind the login."""
 
     title = "散杂货新增"
+    right = "smartgate.edit"
+
+
+class SigningPage(ExamplePage):
+    """Declaring needs a signature, here the word "signed"."""
+
+    def store_to_sign(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
+        if header["remark"] == "refuse":
+            raise ValidationError("系统拒绝。")
+        SAVED.append(("stored", header, lines))
+        return HttpResponseRedirect("/signing/?declare")
+
+    def signing(self) -> SigningRequest:
+        can = self.request.GET.get("declare") != "no"
+        context = {"bound_card": "2100000000001", "why_not": "尚未绑卡。"}
+        return SigningRequest("第一行 <b>\n第二行", "accounts/signing_panel.html", context, is_possible=can)
+
+    def renewed(self) -> dict[str, Any]:
+        return {"lock_version": 8}
+
+    def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
+        if self.request.POST.get("signature") != "signed":
+            raise NotDeclared("当前卡号 1 与用户注册信息卡号 2 不一致，无法进行申报")
+        return super().declare(header, lines)
+
+
+class WorkSigningPage(WorkPageMixin, SigningPage):
+    """The same behind the login."""
+
+    title = "散杂货修改"
     right = "smartgate.edit"
 
 

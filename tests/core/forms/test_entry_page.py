@@ -282,3 +282,62 @@ def test_grounds_and_hints_are_told_to_everybody(operator_client: Client) -> Non
     assert 'aria-describedby="id_customs_code_helptext"' in field[0]
     assert "输入关区代码、名称或拼音首字母" in field[0]
     assert '<output class="form-control" id="id_data_center_no">202600000000000001</output>' in page
+
+
+class TestSigning:
+    """Where the application wants a signature (CARD-05)."""
+
+    def test_declaring_stores_first_and_leads_to_the_question(self, operator_client: Client) -> None:
+        response = operator_client.post("/signing/", sent(SEA, action="declare"))
+        assert (response.status_code, response.headers["Location"]) == (302, "/signing/?declare")
+        assert [event for event, _header, _lines in SAVED] == ["stored"]
+        page = operator_client.get("/signing/?declare").content.decode()
+        assert re.search(r'<pre [^>]*id="sign-text"[^>]*>第一行 &lt;b&gt;\n第二行</pre>', page)
+        assert 'data-text-id="sign-text" data-bound-card="2100000000001"' in page
+        assert re.search(r'<button[^>]*value="declare_confirmed"[^>]*data-card-sign', page)
+        assert "确定要申报该票单据吗" in page
+        assert 'name="saved-draft" content="/signing/"' in page
+
+    def test_without_being_asked_for_the_question_is_not_there(self, operator_client: Client) -> None:
+        assert "entry-question" not in operator_client.get("/signing/").content.decode()
+
+    @pytest.mark.parametrize("path", ["/entry/?declare", "/stored/?declare"])
+    def test_pages_that_sign_nothing_ask_for_nothing(self, operator_client: Client, path: str) -> None:
+        assert "entry-question" not in operator_client.get(path).content.decode()
+
+    def test_what_is_wrong_is_said_before_anything_is_stored(self, operator_client: Client) -> None:
+        assert operator_client.post("/signing/", sent({**SEA, "voyage_no": ""}, action="declare")).status_code == 200
+        response = operator_client.post("/signing/", sent(SEA, action="declare", remark="refuse"))
+        assert "系统拒绝。" in response.content.decode()
+        assert SAVED == []
+
+    def test_a_refusal_leaves_the_question_open_and_everything_typed(self, operator_client: Client) -> None:
+        page = operator_client.post("/signing/?declare", sent(SEA, action="declare_confirmed", remark="留着")).content.decode()
+        (said,) = re.findall(r'<p class="entry-refusal" id="entry-refusal" role="alert">(.*?)</p>', page)
+        assert said == "当前卡号 1 与用户注册信息卡号 2 不一致，无法进行申报"
+        assert 'id="sign-text"' in page
+        assert listed(page) == ["CSQU3054383"]
+        assert typed(page, "remark") == "留着"
+        assert typed(page, "lock_version") == "8"
+        assert problems(page) == []
+        # All of it is stored: the browser has nothing to keep.
+        assert "data-sent" not in page
+        assert 'name="saved-draft" content="/signing/"' in page
+
+    def test_signed_it_is_declared(self, operator_client: Client) -> None:
+        response = operator_client.post("/signing/?declare", sent(SEA, action="declare_confirmed", signature="signed"))
+        assert response.status_code == 302
+        assert [event for event, _header, _lines in SAVED] == ["declare"]
+
+    def test_who_cannot_sign_is_told_why_and_offered_the_way_back_alone(self, operator_client: Client) -> None:
+        page = operator_client.get("/signing/?declare=no").content.decode()
+        assert "尚未绑卡。" in page
+        assert "declare_confirmed" not in page
+        assert 'id="sign-text"' not in page
+        assert re.search(r'value="restore" formaction="/signing/"', page)
+
+    def test_the_strip_leads_to_the_record_and_not_to_the_question(self, operator_client: Client) -> None:
+        page = operator_client.get("/work-signing/?declare").content.decode()
+        assert "entry-question" in page
+        assert 'href="/work-signing/?declare' not in page
+        assert 'href="/work-signing/"' in page
