@@ -27,6 +27,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect, sync_playwright
 
+from devserver.cards import NO_CARD, CardBox
+
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "Demo12345"
@@ -62,6 +64,30 @@ class Stack:
         said = re.search(r"Read SMS codes at (http://[\d.:]+)/", self.log.read_text(errors="replace"))
         assert said, "the start does not say where SMS are read"
         return said[1]
+
+    @property
+    def bridge_url(self) -> str:
+        """Where pages find the card bridge, as the start says."""
+        said = re.search(r"used by pages through (ws://[\d.:]+):", self.log.read_text(errors="replace"))
+        assert said, "the start does not say where the card bridge is"
+        return said[1]
+
+    @property
+    def cards(self) -> CardBox:
+        """The demo's cards, and the reader that they go into."""
+        return CardBox(self.var_dir)
+
+    @contextmanager
+    def reader_with(self, card: str) -> Iterator[CardBox]:
+        """Another card in the reader, `none` for none; the block may change it again. Afterwards it is the one from before: every test
+        finds the card that the start puts in."""
+        cards = self.cards
+        before = cards.in_reader() or NO_CARD
+        cards.put(card)
+        try:
+            yield cards
+        finally:
+            cards.put(before)
 
 
 def free_port() -> int:

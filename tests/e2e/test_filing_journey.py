@@ -10,6 +10,8 @@ import openpyxl
 import pytest
 from playwright.sync_api import Page, expect
 
+from devserver.cards import DEMO_PIN
+from tests.e2e.cards import declare_with_card
 from tests.e2e.conftest import Desk, Stack, tab_to
 
 pytestmark = pytest.mark.e2e
@@ -153,11 +155,14 @@ def test_a_filing_goes_to_customs_and_back_by_keyboard_alone(desk: Desk, stack: 
     expect(page.locator(".line-table tbody tr")).to_have_count(3)
     assert accepted_by_customs(stack, trip_no) == []
 
-    # 申报 asks first; then everything is grey, and the page follows what customs does.
+    # 申报 asks first and shows what the card will sign; then everything is grey, and the page follows what customs does.
     tab_to(page, "button[value=declare]", backwards=True)
     keys.press("Enter")
-    expect(page.get_by_role("alertdialog")).to_contain_text("确定要申报该票单据吗")
-    expect(page.get_by_role("button", name="确认申报")).to_be_focused()
+    question = page.get_by_role("alertdialog")
+    expect(question).to_contain_text("确定要申报该票单据吗")
+    expect(question.locator("#sign-text")).to_contain_text(plate)
+    tab_to(page, "#card-pin")
+    keys.type(DEMO_PIN)
     keys.press("Enter")
     page.wait_for_url(re.compile(r"/filings/\d+/$"))
     page.evaluate("window.hasNotBeenLoadedAgain = true")
@@ -207,10 +212,20 @@ def test_the_same_with_javascript_off(desk: Desk, stack: Stack, new_plate: Calla
     page.get_by_role("button", name="暂存").click()
     data_center_no, trip_no = numbers_of(page)
     expect(page.locator(".line-table tbody tr")).to_have_count(3)
+    # Declaring takes the card, and no page reaches that without a script: it says so, and nothing goes out.
+    draft = page.url
     page.get_by_role("button", name="申报").click()
+    expect(page.get_by_role("alertdialog").locator("#sign-text")).to_contain_text("COSU260002003")
+    expect(page.get_by_text("使用IC卡需要浏览器允许运行脚本")).to_be_visible()
     page.get_by_role("button", name="确认申报").click()
-    expect(page.get_by_role("status").filter(has_text="申报成功")).to_be_visible()
+    expect(page.get_by_role("alertdialog")).to_contain_text("未检测到 IC 卡或 Ikey，无法进行申报")
+    expect(page.locator("#id_status")).to_have_text("暂存")
+    assert accepted_by_customs(stack, trip_no) == []
+    scripted = desk.sit("demo_operator")
+    scripted.goto(draft)
+    declare_with_card(scripted)
     # Without a script one asks again oneself.
+    page.goto(scripted.url)
     label, refresh = page.locator("#filing-status-label"), page.get_by_role("link", name="刷新")
     for _asked in range(200):
         if label.inner_text() == ACCEPTED:
@@ -232,16 +247,14 @@ def test_the_same_with_javascript_off(desk: Desk, stack: Stack, new_plate: Calla
 def test_a_rejected_filing_says_why_and_is_declared_again(desk: Desk, stack: Stack, new_plate: Callable[..., str]) -> None:
     page, good = desk.sit("demo_operator"), new_plate()
     trip_no = save_filing(page, new_plate("REJ01"))
-    page.get_by_role("button", name="申报").click()
-    page.get_by_role("button", name="确认申报").click()
+    declare_with_card(page)
     expect(page.locator("#filing-status-label")).to_have_text("退单", timeout=CUSTOMS_MS)
     expect(page.locator("#filing-status")).to_contain_text("车辆重量与备案不符，请核对后重新申报")
     page.reload()
     page.get_by_role("main").get_by_role("link", name="修改").click()
     page.locator("#id_vehicle_weight").fill("8700")
     page.locator("#id_bind_key_info").fill(good)
-    page.get_by_role("button", name="申报").click()
-    page.get_by_role("button", name="确认申报").click()
+    declare_with_card(page)
     expect(page.locator("#filing-status-label")).to_have_text(ACCEPTED, timeout=CUSTOMS_MS)
     page.goto(page.url + "receipts/")
     expect(page.locator("main tbody tr")).to_have_count(2)
