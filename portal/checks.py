@@ -111,6 +111,8 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = [
         Error(f"{name} must be greater than 0.", id="portal.E010") for name in POSITIVE_NUMBERS if getattr(settings, name) <= 0
     ]
+    if settings.RELAY_KEEP_MONTHS < 0:
+        errors.append(Error("RELAY_KEEP_MONTHS is less than 0.", hint="Use 0 to keep everything.", id="portal.E010"))
     if settings.DORMANCY_WARNING_DAYS >= settings.DORMANT_AFTER_DAYS:
         errors.append(Error("DORMANCY_WARNING_DAYS is not less than DORMANT_AFTER_DAYS.", id="portal.E020"))
     if settings.SESSION_IDLE_SECONDS > settings.SESSION_ABSOLUTE_SECONDS:
@@ -122,8 +124,10 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
 def check_folders(**_kwargs: Any) -> list[CheckMessage]:
     """The directories for data, exchange and uploads can be written where they exist; a path that is a file cannot."""
     errors: list[CheckMessage] = []
-    for name in ("VAR_DIR", "EXCHANGE_ROOT", "FILES_ROOT"):
-        path: Path = getattr(settings, name)
+    for name in ("VAR_DIR", "EXCHANGE_ROOT", "FILES_ROOT", "RELAY_ARCHIVE_DIR"):
+        path: Path | None = getattr(settings, name)
+        if path is None:
+            continue
         if not path.is_absolute():
             errors.append(Error(f"{name}={path} is not an absolute path.", id="portal.E012"))
         elif path.exists() and not (path.is_dir() and os.access(path, os.W_OK)):

@@ -154,6 +154,7 @@ RELAY_POLL_SECONDS: float = env.float("RELAY_POLL_SECONDS", default=0.25)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-sweep": {"task": "relay.sweep", "schedule": RELAY_SWEEP_SECONDS, "options": {"expires": 10}},
     "relay-receive": {"task": "relay.receive", "schedule": RELAY_POLL_SECONDS, "options": {"expires": 5}},
+    "relay-empty-old": {"task": "relay.empty_old", "schedule": crontab(hour=1, minute=30)},
     "notifications-sweep": {"task": "notifications.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
     "accounts-freeze-dormant": {"task": "accounts.freeze_dormant", "schedule": crontab(hour=2, minute=30)},
@@ -298,6 +299,10 @@ RELAY_BROKER_TIMEOUT_SECONDS: float = env.float("RELAY_BROKER_TIMEOUT_SECONDS", 
 RELAY_HANDLER_ATTEMPTS: int = env.int("RELAY_HANDLER_ATTEMPTS", default=10)
 #: Larger files are never read; they are set aside whole.
 RELAY_MAX_MESSAGE_BYTES: int = env.int("RELAY_MAX_MESSAGE_BYTES", default=10 * 1024 * 1024)
+#: Settled messages lose their bytes after so many whole months; 0: never.
+RELAY_KEEP_MONTHS: int = env.int("RELAY_KEEP_MONTHS", default=36)
+#: Where those bytes are written before; None: nowhere.
+RELAY_ARCHIVE_DIR: Path | None = Path(_archive) if (_archive := env.str("RELAY_ARCHIVE_DIR", default="")) else None
 
 # -- Smart gate ---------------------------------------------------------------------------------
 #: Where the card bridge, or the official control, answers on the user's own computer.

@@ -10,6 +10,7 @@ from celery import shared_task
 
 from relay import services
 from relay.conf import partners
+from relay.services.operations import housekeeping
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,12 @@ def sweep() -> None:
 def receive() -> None:
     """Take in what has come, read it, hand it to the applications."""
     _for_each(services.receive, list(partners()))
+
+
+@shared_task(name="relay.empty_old")
+def empty_old() -> None:
+    """Take the bytes of messages that are old and settled."""
+    housekeeping.empty_old()
 
 
 def _for_each(job: Callable[[str], int], codes: list[str]) -> None:

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 def note_repeats(partner: str, repeated: Sequence[int]) -> None:
     """These messages came once more, byte for byte: the partner seems not to have our receipt, or had ours once more itself."""
     now = timezone.now()
-    # Locked first, and in their order: housekeeping takes the answers of old messages away (relay.services.housekeeping).
+    # Locked first, and in their order: housekeeping takes the answers of old messages away (operations.housekeeping).
     rows = list(
         InboundMessage.objects.select_for_update(of=("self",))
         .filter(pk__in=repeated)

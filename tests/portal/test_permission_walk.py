@@ -31,6 +31,7 @@ from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Ori
 from smartgate.models import Filing
 from tests.conftest import bind_card, make_user
 from tests.portal.factories import make_attachment, make_item
+from tests.relay.rows import make_outbound, make_pause, make_quarantined
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
 from tests.smartgate.factories import make_evidence, make_filing
@@ -237,6 +238,16 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "admin/jsi18n/": (staff_only(200), staff_only(405)),
     "admin/r/<path:content_type_id>/<path:object_id>/": (staff_only(404), staff_only(404)),
     "admin/accounts/user/<id>/password/": (staff_only(200), staff_only(200)),
+    # What operators do asks first; a POST that says nothing is asked again. Without `relay.operate`: tests/relay/test_admin_pages.py.
+    "admin/relay/pause/begin/": (staff_only(200), staff_only(200)),
+    "admin/relay/pause/<int:pk>/end/": (staff_only(200), staff_only(302)),
+    "admin/relay/outboundmessage/resend/": (staff_only(403), staff_only(200)),
+    "admin/relay/outboundmessage/<int:pk>/resend/": (staff_only(200), staff_only(302)),
+    "admin/relay/outboundmessage/<int:pk>/settle/": (staff_only(200), staff_only(200)),
+    "admin/relay/outboundmessage/<int:pk>/content/": (staff_only(200), staff_only(200)),
+    "admin/relay/inboundmessage/<int:pk>/retry/": (staff_only(200), staff_only(302)),
+    "admin/relay/inboundmessage/<int:pk>/discard/": (staff_only(200), staff_only(200)),
+    "admin/relay/inboundmessage/<int:pk>/content/": (staff_only(200), staff_only(200)),
 }
 
 #: Posted to by other systems, which prove who they are by a signature.
@@ -251,7 +262,12 @@ READ_BY_STAFF = {
     "reference/codetable",
     "reference/code",
     "reference/declarationelement",
+    "relay/inboundmessage",
+    "relay/outboundmessage",
+    "relay/pause",
 }
+#: The console shows all there is of a pause.
+WITHOUT_PAGE = {"relay/pause"}
 
 
 #: Filings and the trail name them for ever: they are disabled instead.
@@ -268,7 +284,7 @@ def _admin_rows() -> Iterator[tuple[str, tuple[Row, Row]]]:
         yield f"admin/{model}/add/", (staff_only(200 if changes else 403), staff_only(200 if changes else 403))
         yield f"{one}history/", (staff_only(200), staff_only(200))
         yield f"{one}delete/", (staff_only(200 if deletes else 403), staff_only(200 if deletes else 403))
-        yield f"{one}change/", (staff_only(200), staff_only(200 if change else 403))
+        yield f"{one}change/", (staff_only(302 if model in WITHOUT_PAGE else 200), staff_only(200 if change else 403))
         # An old address of the same page.
         yield one, (staff_only(302), staff_only(302))
 
@@ -321,7 +337,7 @@ class World:
 
     def path(self, route: str, role: str, *, own: bool = True) -> str:
         """The address of a route, with parameters that exist."""
-        record = self.records.get(route.split("/<", maxsplit=1)[0])
+        record = self.records.get(route.split("/<", maxsplit=1)[0].removeprefix("admin/"))
         if route.startswith("accounts/operators/<"):
             return address(route, pk=self.operator(role, own=own).pk)
         if "<int:pk>" in route and record:
@@ -401,6 +417,9 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             # Of who has no part in the walk: whoever has a card is shown other pages.
             "accounts/boundcard": bind_card(make_user("operator3", Role.OPERATOR, other_operator.enterprise)),
             "notifications/delivery": queue_sms(mobile="13904110001", text="验证码"),
+            "relay/outboundmessage": make_outbound(),
+            "relay/inboundmessage": make_quarantined(),
+            "relay/pause": make_pause(),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
             "reference/declarationelement": DeclarationElement.objects.create(
