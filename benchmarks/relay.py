@@ -17,7 +17,7 @@ from django.db import connection
 from django.test.utils import override_settings
 from redis import Redis
 
-from benchmarks import filings
+from benchmarks import channels, filings
 from benchmarks.noop import noop
 from benchmarks.report import Row
 from benchmarks.world import ROOT, World
@@ -79,7 +79,8 @@ def run(world: World) -> tuple[list[Row], list[str]]:
         f"processor time of the {count:,} filings: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()),
         f"aim: {AIM_PER_SECOND} filings a second on two cores",
     ]
-    return rows, notes
+    by_channel, how = channels.rows(world)
+    return rows + by_channel, notes + how
 
 
 def _row(what: str, number: int, seconds: float) -> Row:

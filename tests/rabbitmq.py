@@ -11,15 +11,22 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from kombu import Connection
 
 #: Debian's wrappers in /usr/sbin change to another user and to the system's own node.
@@ -33,10 +40,9 @@ MISSING = "not on this machine: rabbitmq-server. Type: sudo apt-get install --no
 
 @dataclass
 class Node:
-    """One broker. `port` stays the same over restarts; `tls_port` is there when `tls` names certificate files."""
+    """One broker. Its ports stay the same over restarts; its certificate is for 127.0.0.1 and no other name."""
 
     home: Path
-    tls: Mapping[str, Path] = field(default_factory=dict)
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     port: int = 0
     tls_port: int = 0
@@ -48,6 +54,16 @@ class Node:
     def url(self) -> str:
         """Its address without the password, as RELAY_PARTNERS has it."""
         return f"amqp://{USER}@127.0.0.1:{self.port}"
+
+    @property
+    def tls_url(self) -> str:
+        """The same with TLS; whom to trust is not in it."""
+        return f"amqps://{USER}@127.0.0.1:{self.tls_port}"
+
+    @property
+    def authority(self) -> Path:
+        """Who issued its certificate: itself."""
+        return self.home / "certificate.pem"
 
     @property
     def full_url(self) -> str:
@@ -63,10 +79,12 @@ class Node:
             f"default_pass = {self.password}",
             f"log.file = {self.home / 'node.log'}",
             "log.file.level = warning",
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+            f"ssl_options.certfile = {self.authority}",
+            f"ssl_options.keyfile = {self.home / 'key.pem'}",
+            "ssl_options.verify = verify_none",
         ]
-        if self.tls:
-            lines += [f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}", "ssl_options.verify = verify_none"]
-            lines += [f"ssl_options.{name} = {path}" for name, path in self.tls.items()]
+        _write_certificate(self.authority, self.home / "key.pem")
         (self.home / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         own = {
             "NODENAME": f"lnsw-tests-{self.port}@localhost",
@@ -171,10 +189,10 @@ class Node:
 
 
 @contextmanager
-def running_node(tls: Mapping[str, Path] | None = None) -> Iterator[Node]:
+def running_node() -> Iterator[Node]:
     """A node while it lasts."""
     with TemporaryDirectory(prefix="lnsw-rabbitmq-") as home:
-        node = Node(Path(home), tls or {})
+        node = Node(Path(home))
         try:
             node.begin()
             yield node
@@ -189,6 +207,22 @@ def rabbitmq() -> Iterator[Node]:
         pytest.skip(MISSING)
     with running_node() as node:
         yield node
+
+
+def _write_certificate(certificate: Path, key: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker of the tests")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(
+            name, name, private.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=2)
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    certificate.write_bytes(built.public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _free_ports(number: int) -> list[int]:

@@ -439,6 +439,20 @@ def test_one_partner_by_directory_and_the_other_by_broker(partner: QueuePartner,
     assert partner.take() == of([by_broker])
 
 
+@pytest.mark.covers("RLY-02")
+def test_with_tls_only_the_broker_that_can_prove_its_name_is_spoken_to(partner: QueuePartner) -> None:
+    node = partner.node
+    trusting = f"{node.tls_url}?ssl_ca_certs={node.authority}"
+    outcomes = []
+    for url in (trusting, node.tls_url, trusting.replace("127.0.0.1", "localhost"), node.tls_url.replace("amqps", "amqp")):
+        configure("customs", node, **partner.names(), url=url)
+        outcomes.append(open_channel("customs").send([letter()])[0])
+    assert [result.outcome for result in outcomes] == [AttemptOutcome.SENT] + [AttemptOutcome.ERROR] * 3
+    assert "CERTIFICATE_VERIFY_FAILED" in outcomes[1].error
+    assert "localhost" in outcomes[2].error
+    assert len(partner.take()) == 1
+
+
 # -- secrets --------------------------------------------------------------------------------------
 
 
