@@ -119,7 +119,7 @@ def test_nothing_signed_is_no_declaration(operator_client, card):
 def test_without_a_bound_card_the_way_to_it_is_shown_and_the_draft_is_stored(operator_client, cards_required):
     page = ask(operator_client).content.decode()
     assert "当前账号尚未绑定IC卡，无法进行申报。请先在“我的IC卡”中绑卡。" in page
-    assert '<a href="/accounts/cards/">' in page
+    assert re.search(r'<a [^>]*href="/accounts/cards/"[^>]*>我的IC卡', page)
     assert "declare_confirmed" not in page
     assert "data-card-panel" not in page
     assert status_of(Filing.unscoped.get()) == FilingStatus.DRAFT
