@@ -7,6 +7,7 @@ from relay import queries
 from relay.management.operating import OperatorCommand, ShellOperator
 from relay.models import Pause
 from relay.services import operations
+from relay.services.operations import OperationRefused
 
 
 class Command(OperatorCommand):
@@ -24,12 +25,12 @@ class Command(OperatorCommand):
 
     def operate(self, options: dict[str, Any], operator: ShellOperator) -> None:
         """Resume, and say what is paused still."""
-        ends = [(options["partner"], options["type"])]
         if options["all"]:
-            ends = [(row.partner, row.message_type) for row in queries.open_pauses()]
-        ended: list[Pause] = []
-        for partner, message_type in ends:
-            ended.append(operations.resume(partner=partner, message_type=message_type, reason=options["reason"], operator=operator))
+            ended = [row for pause in queries.open_pauses() if (row := self._end(pause, options["reason"], operator))]
+        else:
+            ended = [
+                operations.resume(partner=options["partner"], message_type=options["type"], reason=options["reason"], operator=operator)
+            ]
         still = queries.open_pauses()
         if options["json"]:
             self.print_json(
@@ -42,3 +43,10 @@ class Command(OperatorCommand):
             self.stdout.write(f"still paused: partner {row.partner or 'all'}, type {row.message_type or 'all'}: {row.reason}")
         if not ended and not still:
             self.stdout.write("nothing was paused")
+
+    def _end(self, pause: Pause, reason: str, operator: ShellOperator) -> Pause | None:
+        """End one of all; None when somebody else has just done so."""
+        try:
+            return operations.resume(partner=pause.partner, message_type=pause.message_type, reason=reason, operator=operator)
+        except OperationRefused:
+            return None
