@@ -20,7 +20,7 @@ from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, p
 from relay.channels.broker import BrokerError, BrokerOptions, Link, link
 from relay.channels.confirms import PERSISTENT, publish
 from relay.conf import portions, require_partner
-from relay.envelope import type_and_id
+from relay.envelope import RECEIPT_TYPE, type_and_id
 from relay.models import AttemptOutcome
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,8 @@ class AmqpChannel:
     def send(self, letters: Sequence[Letter]) -> list[SendResult]:
         """Publish each and wait for the confirms; see Channel.send.
 
-        A letter that went before is not published again while nobody takes anything from the queue: its copy lies there.
+        A letter that went before is not published again while nobody takes anything from the queue: its copy lies there. A technical
+        receipt is, because nobody would ask again for its own receipt.
         """
         limit: int = settings.RELAY_MAX_MESSAGE_BYTES
         repeated = any(letter.sent_before for letter in letters) and self._lies_untouched()
@@ -75,7 +76,7 @@ class AmqpChannel:
         for place, letter in enumerate(letters):
             if len(letter.content) > limit:
                 results[place] = SendResult(AttemptOutcome.ERROR, f"it has {len(letter.content)} bytes; at most {limit} go out")
-            elif letter.sent_before and repeated:
+            elif letter.sent_before and repeated and letter.message_type != RECEIPT_TYPE:
                 results[place] = SendResult(AttemptOutcome.WAITING)
             else:
                 going.append((place, _message(letter)))

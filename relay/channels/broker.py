@@ -7,6 +7,7 @@ from the other partners. Whatever goes wrong is a BrokerError with a text for op
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from amqp import Connection as AmqpConnection
 from amqp.exceptions import AMQPError
 from django.conf import settings
 from kombu import Connection
+from kombu.transport import pyamqp
 
 from relay.channels.frames import frame_handler
 
@@ -35,8 +37,8 @@ CONNECT_SECONDS: Final = 3.0
 QUIET_SECONDS: Final = (1.0, 30.0)
 #: What may lie in the queue of what was set aside unread. Beyond that it stays where it was.
 PARKED_BYTES: Final = 1024**3
-#: What py-amqp raises: it also stumbles over its own fields when a connection goes while it is used.
-_FAILURES: Final = (AMQPError, OSError, AttributeError, KeyError)
+#: What py-amqp raises: it also stumbles over its own fields when a connection goes while it is used, and over what is no AMQP.
+_FAILURES: Final = (AMQPError, OSError, AttributeError, KeyError, ValueError, struct.error)
 _TLS_OPTIONS: Final = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
 _OPTIONS: Final = {"channel", "url", "out", "in", "fail", "parked", "declare"}
 
@@ -134,6 +136,21 @@ def _tls(url: str) -> Mapping[str, Any] | None:
     if "ssl_keyfile" in given and "ssl_certfile" not in given:
         raise BadBrokerOptionsError("ssl_keyfile without ssl_certfile")
     return {_TLS_OPTIONS[name]: path for name, path in given.items()} | {"cert_reqs": CERT_REQUIRED, "server_hostname": parts.hostname}
+
+
+class _Connection(pyamqp.Connection):
+    """py-amqp closes the socket of a connection that fails to come about for some reasons, and not for others."""
+
+    def connect(self, callback: Any = None) -> Any:
+        try:
+            return super().connect(callback)
+        except BaseException:
+            self.collect()
+            raise
+
+
+class _Transport(pyamqp.Transport):
+    Connection = _Connection
 
 
 class Link:
@@ -257,7 +274,7 @@ class Link:
             password=self.options.password,
             virtual_host=self.options.virtual_host,
             ssl=dict(self.options.tls) if self.options.tls else False,
-            transport="pyamqp",
+            transport=_Transport,
             connect_timeout=min(CONNECT_SECONDS, self.seconds),
             heartbeat=HEARTBEAT_SECONDS,
             transport_options={
