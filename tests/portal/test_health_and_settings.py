@@ -78,6 +78,8 @@ BAD = {
     "negative age": ({"DATABASE_CONN_MAX_AGE": "-5"}, "portal.E010"),
     "sweep": ({"RELAY_SWEEP_SECONDS": "-1"}, "portal.E010"),
     "poll": ({"RELAY_POLL_SECONDS": "0"}, "portal.E010"),
+    "less than no months": ({"RELAY_KEEP_MONTHS": "-1"}, "portal.E010"),
+    "relative archive": ({"RELAY_ARCHIVE_DIR": "archive"}, "portal.E012"),
     "sender": ({"RELAY_SENDER_ID": "LN SW!"}, "portal.E017"),
     "partners are no object": ({"RELAY_PARTNERS": '["customs"]'}, "portal.E018"),
     "no customs": ({"RELAY_PARTNERS": "{}"}, "portal.E018"),
