@@ -18,6 +18,7 @@ from relay.models import InboundMessage, InboundState, OutboundMessage, Outbound
 from tests.relay.commands import typed
 from tests.relay.conftest import Application, Boxes, make_due, outbound, queue
 from tests.relay.messages import receipt, technical
+from tests.simulators.test_customs import Office, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("boxes", "application"), pytest.mark.covers("RLY-04")]
 
@@ -155,3 +156,27 @@ def test_a_quarantine_whose_cause_was_ours(boxes: Boxes, application: Applicatio
     services.receive("customs")
     assert application.events == ["STORED"]
     assert typed("relay_quarantine", "list", "--json").json["messages"] == []
+
+
+def test_customs_itself_drops_what_is_sent_again_and_receipts_it(boxes: Boxes, application: Application) -> None:
+    """With the simulator in a process of its own: one id in its journal, and the message ends delivered both times."""
+    office = Office(boxes.home)
+    office.start()
+    try:
+        message = queue()
+
+        def ends_delivered() -> bool:
+            services.receive("customs")
+            services.dispatch("customs")
+            return outbound(message).state == OutboundState.DELIVERED
+
+        until(ends_delivered, "the receipt")
+        typed("relay_resend", message.message_id, "--yes")
+        assert outbound(message).state == OutboundState.QUEUED
+        until(ends_delivered, "the receipt once more")
+        assert outbound(message).attempts == 2
+        assert [line["message_id"] for line in office.journal()] == [str(message.message_id)]
+        until(lambda: services.receive("customs") is not None and "STORED" in application.events, "the answer")
+        assert application.events.count("STORED") == 1
+    finally:
+        office.stop()
