@@ -48,6 +48,7 @@ class Node:
     tls_port: int = 0
     _epmd: "subprocess.Popen[bytes] | None" = None
     _server: "subprocess.Popen[bytes] | None" = None
+    _watchers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -121,7 +122,7 @@ class Node:
 
     def _spawn(self, command: list[str]) -> "subprocess.Popen[bytes]":
         with (self.home / "output").open("ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 env=self._environment,
                 cwd=self.home,
@@ -130,6 +131,10 @@ class Node:
                 stderr=output,
                 start_new_session=True,
             )
+        # Reads until we are gone, in whatever way: nothing of it outlives a run of tests that was killed.
+        watch = ["/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(process.pid)]
+        self._watchers.append(subprocess.Popen(watch, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True))
+        return process
 
     def _answers(self) -> bool:
         try:
@@ -143,6 +148,7 @@ class Node:
         assert self._server is not None
         os.killpg(self._server.pid, signal.SIGKILL)
         self._server.wait()
+        _dismiss(self._watchers.pop())
 
     def pause(self) -> None:
         """It keeps its connections and says nothing any more: half-open."""
@@ -159,6 +165,8 @@ class Node:
             if process is not None and process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        for watcher in self._watchers:
+            _dismiss(watcher)
 
     def control(self, *command: str) -> str:
         """`rabbitmqctl` on this node; what it prints."""
@@ -207,6 +215,11 @@ def rabbitmq() -> Iterator[Node]:
         pytest.skip(MISSING)
     with running_node() as node:
         yield node
+
+
+def _dismiss(watcher: "subprocess.Popen[bytes]") -> None:
+    watcher.kill()
+    watcher.communicate()
 
 
 def _write_certificate(certificate: Path, key: Path) -> None:
