@@ -73,8 +73,11 @@ def names_enterprise(certificate: Certificate, enterprise: Enterprise) -> bool:
 def is_same_card(bound: BoundCard, certificate: Certificate) -> bool:
     """Whether the certificate is still of the card as it was bound: same number, same enterprise, same holder.
 
-    A number that was given to somebody else's card is not the card that was bound.
+    A number that was given to somebody else's card is not the card that was bound; nor does a card go along with a user whom staff have
+    moved to another enterprise (CARD-04).
     """
+    if bound.user.enterprise_id != bound.enterprise_id:
+        return False
     if certificate.card_no != bound.card_no or not names_enterprise(certificate, bound.enterprise):
         return False
     if certificate.holder_id_no and bound.holder_id_no:
@@ -143,7 +146,8 @@ def unbind(*, actor: User, user_id: int, card_no: str, reason: str = "") -> bool
     if user_id != actor.pk and not actor.is_staff:
         raise PermissionError("a card is its user's and the staff's to unbind")
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user_id)
+        # Not the user's key: a declaration that holds the card, and that this waits for, is about to name him as its signer.
+        User.objects.select_for_update(no_key=True).get(pk=user_id)
         bound = BoundCard.unscoped.select_related("user").filter(user_id=user_id, card_no=card_no).first()
         if bound is None:
             return False

@@ -145,7 +145,7 @@ def _keep_evidence(*, actor: User, filing: Filing, lines: Sequence[FilingLine], 
 def _check_still_bound(actor: User, verified: Verified) -> None:
     """The card is still the actor's, and still the one that was bound; a renewed certificate is taken down. Raises CardRefused."""
     # Locked: whoever unbinds the card now waits, or was first.
-    mine = BoundCard.unscoped.select_for_update(of=("self",), no_key=True).select_related("enterprise")
+    mine = BoundCard.unscoped.select_for_update(of=("self",), no_key=True).select_related("enterprise", "user")
     bound = mine.filter(user=actor, card_no=verified.certificate.card_no).first()
     if bound is None:
         raise CardRefused(_("该卡在签名期间已解绑，无法进行申报。请在“我的IC卡”中查看已绑定的卡。"), "not_bound")

@@ -1,6 +1,9 @@
 """申报 with the card (CARD-05, CARD-07, SGW-04): what counts goes out with its evidence, everything else goes nowhere."""
 
 import base64
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +14,7 @@ from django.db import connection
 from lxml import etree
 
 from accounts.models import BoundCard, EvidenceKind, RevocationProof, SignatureEvidence, User
-from accounts.services import bound_cards
+from accounts.services import bound_cards, card_signing
 from accounts.services.card_signing import CardRefused, Presented
 from accounts.signatures import cards
 from accounts.signatures.algorithms import Algorithm
@@ -152,6 +155,20 @@ class TestAccepted:
         assert RevocationProof.objects.count() == 1
 
 
+def wait_until(it_is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not it_is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def somebody_waits() -> bool:
+    """Whether a connection to this database waits for a lock of another."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
 def reject(filing: Filing) -> None:
     """Customs answers with 退单."""
     dispatch("customs")
@@ -236,6 +253,14 @@ class TestRefused:
             services.declare_filing(actor=fresh(operator), filing_id=filing.pk, presented=presented)
         assert not OutboundMessage.objects.exists()
         assert not SignatureEvidence.unscoped.exists()
+
+    @pytest.mark.covers("CARD-04")
+    def test_the_card_of_the_enterprise_that_the_user_has_left(self, operator, card, other_enterprise):
+        """Staff moved the account: its card speaks for the enterprise that the certificate names, and for no other."""
+        User.objects.filter(pk=operator.pk).update(enterprise=other_enterprise)
+        filing = make_filing(fresh(operator))
+        refusal = refuse(operator, filing, signed(card, text_of(fresh(operator), filing)))
+        assert code_of(refusal) == "another_holder"
 
     def test_a_card_unbound_while_it_was_examined(self, operator, card):
         filing = make_filing(fresh(operator))
@@ -360,3 +385,28 @@ class TestTogetherOrNotAtAll:
         )
         assert results[0] is True
         assert OutboundMessage.objects.count() == SignatureEvidence.unscoped.count() == 1 - refusals(results)
+
+    def test_unbinding_while_the_evidence_is_stored_waits_and_blocks_nobody(self, operator, card, monkeypatch):
+        """Evidence names its signer, a row that 解绑 has locked by then: neither may wait for the other for ever."""
+        filing = make_filing(fresh(operator))
+        presented = signed(card, text_of(fresh(operator), filing))
+        keep, card_no = card_signing.keep, fresh(operator).ic_card_no
+        with ThreadPoolExecutor(1) as pool:
+            unbinding: list[Future[bool]] = []
+
+            def unbind() -> bool:
+                try:
+                    return bound_cards.unbind(actor=operator, user_id=operator.pk, card_no=card_no)
+                finally:
+                    connection.close()
+
+            def keep_late(**options: Any) -> SignatureEvidence:
+                unbinding.append(pool.submit(unbind))
+                wait_until(lambda: somebody_waits() or unbinding[0].done())
+                return keep(**options)
+
+            monkeypatch.setattr(card_signing, "keep", keep_late)
+            services.declare_filing(actor=fresh(operator), filing_id=filing.pk, presented=presented)
+            assert unbinding[0].result(timeout=10) is True
+        assert OutboundMessage.objects.count() == SignatureEvidence.unscoped.count() == 1
+        assert not BoundCard.unscoped.exists()
