@@ -4,6 +4,7 @@ Only certificates whose chain leads to an anchor may be asked about: the address
 network and files; `ask` refuses to run inside a transaction.
 """
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import requests
 import structlog
+import urllib3
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from accounts.models import RevocationListCopy
 from accounts.signatures import revocation
@@ -29,6 +32,7 @@ LARGEST_LIST = 64 * 1024 * 1024
 LARGEST_ANSWER = 256 * 1024
 #: An address that failed is left alone for so long: who logs in meanwhile does not wait for it again.
 PAUSE_SECONDS = 30
+_FAILED = "card-revocation-failed:"
 FORGOTTEN_AFTER = timedelta(days=30)
 
 
@@ -174,20 +178,34 @@ def _file(path: Path, _size: int, _changed: int) -> RevocationList | None:
 
 def _got(url: str, largest: int, question: bytes | None = None) -> bytes | None:
     """What the address answers, None where it does not; then it is left alone for a while."""
-    failed = f"card-revocation-failed:{url}"
-    if cache.get(failed):
+    if _is_left_alone(url):
         return None
     try:
         content = _requested(url, largest, question)
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         log.warning("revocation_source_failed", url=url, error=type(error).__name__)
-        cache.set(failed, True, PAUSE_SECONDS)
+        _leave_alone(url)
         return None
     return content
 
 
+def _is_left_alone(url: str) -> bool:
+    """Whether the address has just failed. While Redis is away nobody knows, and it is asked."""
+    try:
+        return bool(cache.get(_FAILED + url))
+    except RedisError as error:
+        log.warning("revocation_pause_unknown", error=str(error))
+        return False
+
+
+def _leave_alone(url: str) -> None:
+    with contextlib.suppress(RedisError):
+        cache.set(_FAILED + url, True, PAUSE_SECONDS)
+
+
 def _requested(url: str, largest: int, question: bytes | None) -> bytes:
-    """Raises ValueError for more than `largest` bytes, RequestException for what else goes wrong; follows no redirect."""
+    """Raises ValueError for more than `largest` bytes or too slow ones, RequestException, HTTPError or OSError for what else goes wrong;
+    follows no redirect."""
     deadline = timezone.now() + timedelta(seconds=4 * settings.CARD_REVOCATION_TIMEOUT_SECONDS)
     with requests.request(
         "GET" if question is None else "POST",
@@ -201,7 +219,8 @@ def _requested(url: str, largest: int, question: bytes | None) -> bytes:
         if response.status_code != requests.codes.ok:
             raise ValueError(f"status {response.status_code}")
         content = bytearray()
-        for part in response.iter_content(64 * 1024):
+        # As much as has come, at once: `iter_content` waits for the whole of a part, however slowly its bytes drip.
+        while part := response.raw.read1(64 * 1024, decode_content=True):
             content += part
             if len(content) > largest or timezone.now() > deadline:
                 raise ValueError("too large or too slow")

@@ -72,6 +72,11 @@ def test_an_address_gets_so_many_challenges_a_minute(settings):
     assert Client(REMOTE_ADDR="10.2.3.4").post(CHALLENGE, {"purpose": "login"}).status_code == 200
 
 
+def test_challenges_are_given_out_while_redis_is_away(client, settings):
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    assert client.post(CHALLENGE, {"purpose": "login"}).status_code == 200
+
+
 # -- Logging in -----------------------------------------------------------------------------------
 
 PAGE = "/accounts/login/card/"

@@ -1,7 +1,11 @@
 """Where CRLs and OCSP answers come from: files, copies in the database, the addresses in certificates; nothing inside a transaction."""
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,36 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(requests, "request", noted)
     return urls
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """An address that answers a byte every tenth of a second, for ten seconds."""
+    ended = threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            with suppress(OSError):
+                for _byte in range(100):
+                    self.wfile.write(b"0")
+                    if ended.wait(0.1):
+                        return
+
+        def log_message(self, *_said: Any) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
 
 
 def verify(card: Card) -> cards.Verified:
@@ -188,6 +222,26 @@ class TestLists:
         assert answer_of(card).this_update == newest
         refresh_revocation_lists()
         assert RevocationListCopy.objects.get().this_update == newest
+
+    def test_an_address_that_drips_is_given_up(self, tmp_path: Path, trusted: PortalSettings) -> None:
+        """A byte now and then keeps every single wait short: who logs in does not wait for the whole of it."""
+        trusted.CARD_REVOCATION_TIMEOUT_SECONDS = 0.25
+        with dripping() as url:
+            slow = Authorities(tmp_path / "slow", url=url)
+            trusted.CARD_TRUST_ANCHORS = slow.trust(tmp_path / "slow-anchors", KeyType.SM2)
+            began = time.monotonic()
+            with pytest.raises(RevocationUnknownError):
+                verify(slow.card())
+            assert time.monotonic() - began < 5
+
+    def test_redis_away_keeps_nobody_out(self, served: Authorities, trusted: PortalSettings, asked: list[str]) -> None:
+        """What failed is remembered there, and nothing more."""
+        trusted.CACHES = {"default": {**trusted.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+        assert answer_of(served.card())
+        (served.of(KeyType.SM2).home / "ca.crl").write_text("<html>maintenance</html>")
+        RevocationListCopy.objects.all().delete()
+        with pytest.raises(RevocationUnknownError):
+            verify(served.card())
 
     def test_a_list_larger_than_any(self, served: Authorities, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sources, "LARGEST_LIST", 100)
