@@ -19,6 +19,8 @@ PARTNER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,31}")
 CHANNELS = ("directory", "amqp")
 #: Object identifier (the first arc is 0, 1 or 2) and value.
 LEGAL_PERSON_MARK = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){2,}=[^=\s]+")
+#: Where the user's own computer answers; wss is what the official control speaks at its other port.
+LOOPBACK = re.compile(r"wss?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?/?")
 POSITIVE_NUMBERS = (
     "SESSION_IDLE_SECONDS",
     "SESSION_ABSOLUTE_SECONDS",
@@ -234,6 +236,9 @@ def check_cards(**_kwargs: Any) -> list[CheckMessage]:
     if wrong:
         hint = "Use an extension and its value, as 1.3.6.1.4.1.5315.100.5.12=01."
         errors.append(Error(f"CARD_LEGAL_PERSON_MARKS={','.join(wrong)!r} is no mark of a card.", hint=hint, id="portal.E045"))
+    if not LOOPBACK.fullmatch(settings.CARD_BRIDGE_URL):
+        hint = "Use ws://127.0.0.1:61232: PINs go there, and must not leave the user's computer."
+        errors.append(Error(f"CARD_BRIDGE_URL={settings.CARD_BRIDGE_URL!r} is not the user's own computer.", hint=hint, id="portal.E046"))
     anchors = settings.CARD_TRUST_ANCHORS
     if settings.PORTAL_MODE == "production" and settings.CARD_REQUIRED and not (anchors.is_dir() and any(anchors.iterdir())):
         hint = "Put the certificates of the authority whose cards count there, see docs/operations/cards.md."

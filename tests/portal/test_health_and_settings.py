@@ -47,6 +47,7 @@ BAD = {
     "revocation not asked": ({"CARD_REVOCATION": ""}, "portal.E040"),
     "revocation list of the future": ({"CARD_CRL_GRACE_SECONDS": "-1"}, "portal.E041"),
     "cards of nobody": ({"CARD_REQUIRED": "1"}, "portal.E042"),
+    "card bridge elsewhere": ({"CARD_BRIDGE_URL": "wss://127.0.0.1.example:61232"}, "portal.E046"),
     "mark of no extension": ({"CARD_LEGAL_PERSON_MARKS": "5.12=01,legal person"}, "portal.E045"),
     "mark without a value": ({"CARD_LEGAL_PERSON_MARKS": "1.3.6.1.4.1.5315.100.5.12="}, "portal.E045"),
     "mode": ({"PORTAL_MODE": "debug"}, "portal.E001"),
