@@ -40,19 +40,26 @@ def box(url: str, password: str, environment: Mapping[str, str]) -> str:
     directory = Path(environment["VAR_DIR"])
     lines = [f"The portal is ready: {url}/", "", f"Log in with one of these (password {password}):"]
     lines += [f"  {name:<15} {who}" for name, who in ACCOUNTS]
-    lines += ["", f"Cards (PIN {DEMO_PIN}), used by pages through {environment['CARD_BRIDGE_URL']}:"]
-    in_reader = CardBox(directory).in_reader()
-    lines += [f"  {card.number}   {card.remark}{' <- in the reader' if card.number == in_reader else ''}" for card in CARDS]
-    if in_reader not in {card.number for card in CARDS}:
-        lines += [f"  in the reader: {in_reader or 'none'}"]
-    elsewhere = "" if directory == ROOT / "var" else f" VAR_DIR={shlex.quote(str(directory))}"
-    lines += [f"Another card into the reader: make card{elsewhere} NO={CARDS[1].number} (NO=none takes it out)"]
+    lines += ["", *_cards(directory, environment)]
     lines += ["", f"Read SMS codes at http://127.0.0.1:{environment['SMS_SIMULATOR_PORT']}/"]
     lines += [f"The standard edition and its accounts: {environment['STANDARD_EDITION_ISSUER']}/"]
     lines += [f"Read e-mails in {directory / 'mail'}"]
     lines += ["", "Ctrl-C stops everything; the data stay for the next start."]
     rule = "=" * 72
     return "\n".join(["", rule, *(f"  {line}".rstrip() for line in lines), rule, ""])
+
+
+def _cards(directory: Path, environment: Mapping[str, str]) -> list[str]:
+    """Which cards pages can use."""
+    if environment["CARD_BACKEND"] == "pcsc":
+        return [f"Cards in this computer's readers, used by pages through {environment['CARD_BRIDGE_URL']}"]
+    lines = [f"Cards (PIN {DEMO_PIN}), used by pages through {environment['CARD_BRIDGE_URL']}:"]
+    in_reader = CardBox(directory).in_reader()
+    lines += [f"  {card.number}   {card.remark}{' <- in the reader' if card.number == in_reader else ''}" for card in CARDS]
+    if in_reader not in {card.number for card in CARDS}:
+        lines += [f"  in the reader: {in_reader or 'none'}"]
+    elsewhere = "" if directory == ROOT / "var" else f" VAR_DIR={shlex.quote(str(directory))}"
+    return [*lines, f"Another card into the reader: make card{elsewhere} NO={CARDS[1].number} (NO=none takes it out)"]
 
 
 def main() -> int:

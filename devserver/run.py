@@ -26,6 +26,8 @@ DEMO_PASSWORD = "Demo12345"
 DEFAULT_PORT = 8000
 #: Where pages look for a card bridge by themselves.
 BRIDGE_PORT = 61232
+#: Where the card bridge looks for cards: in files of ours, or in the readers of this computer.
+CARD_BACKENDS = ("software", "pcsc")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -70,6 +72,14 @@ def simulator_port(wanted: int) -> int:
     raise DevServerError("No port of 127.0.0.1 is free for the simulators.")
 
 
+def card_backend(environment: Mapping[str, str]) -> str:
+    """CARD_BACKEND, or software. Raises DevServerError for what is none."""
+    backend = environment.get("CARD_BACKEND") or CARD_BACKENDS[0]
+    if backend not in CARD_BACKENDS:
+        raise DevServerError(f"CARD_BACKEND={backend} is not one of {', '.join(CARD_BACKENDS)}.")
+    return backend
+
+
 @contextlib.contextmanager
 def wanted_bridge_port() -> Iterator[int]:
     """The port to try first for the card bridge: the usual one for one start at a time, however long it takes to come up."""
@@ -84,6 +94,7 @@ def child_environment(
     sms_port, standard_edition_port = simulator_port(port + 10), simulator_port(port + 20)
     cards = CardBox(directory)
     bridge_port = simulator_port(wanted_bridge)
+    backend = card_backend(environment)
     return {
         **environment,
         **addresses.environment(),
@@ -106,6 +117,8 @@ def child_environment(
         "CARD_AUTHORITY_PORT": str(simulator_port(cards.authority_port() or port + 30)),
         "CARD_TRUST_ANCHORS": str(cards.anchors),
         "CARD_CRL_DIR": str(cards.lists),
+        "CARD_BACKEND": backend,
+        "CARD_FILE": str(cards.reader) if backend == "software" else "",
         "CARD_BRIDGE_PORT": str(bridge_port),
         "CARD_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}",
         # The machine's proxy settings need not know that the simulators are here; of both names the small one counts first.

@@ -4,6 +4,7 @@ Nothing is kept from call to call: each asks the service anew, so that a reader 
 costs the call that was under way and no other. (pyscard's higher level keeps a context for the life of the process.)
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,9 @@ _NO_CARD = {scard.SCARD_E_NO_SMARTCARD, scard.SCARD_W_REMOVED_CARD}
 _GONE_READER = {scard.SCARD_E_UNKNOWN_READER, scard.SCARD_E_READER_UNAVAILABLE}
 _PROTOCOLS = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 _SHORT_HEADER = 5
+#: A card that was put in just now may need so long, in seconds, until it can be spoken to.
+SETTLING_SECONDS = 2.0
+_PAUSE_SECONDS = 0.1
 _NO_READER_TEXT = "没有找到读卡器，请接好读卡器或电子钥匙后再试。"
 
 
@@ -71,6 +75,10 @@ class PcscBackend:
         return found
 
 
+class CardBusyError(CardLostError):
+    """Another program has the card for itself."""
+
+
 class _EmptyReaderError(NoCardError):
     """Nothing is in this reader."""
 
@@ -88,7 +96,28 @@ class _Connection:
         self._silent = False
 
     def open(self) -> PivCard:
-        """Reach the card and turn to its PIV application. Raises BridgeError."""
+        """Reach the card and turn to its PIV application; again for a while where it is being powered up. Raises BridgeError."""
+        until = time.monotonic() + SETTLING_SECONDS
+        lost: CardLostError | None = None
+        while True:
+            try:
+                return self._open()
+            except CardBusyError:
+                raise
+            except _EmptyReaderError:
+                # It was there a moment ago: pulled out, which is another thing than never put in.
+                if lost is not None:
+                    raise lost from None
+                raise
+            except CardLostError as error:
+                # Nothing has been asked of it yet, so that asking once more does no harm.
+                lost = error
+                self.close()
+                if time.monotonic() > until:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
+    def _open(self) -> PivCard:
         self._connect()
         status = scard.SCardBeginTransaction(self._card)
         if status == scard.SCARD_W_RESET_CARD:
@@ -109,7 +138,7 @@ class _Connection:
         if status in _NO_CARD or status in _GONE_READER:
             raise _EmptyReaderError("读卡器中没有卡，请插入电子口岸卡。")
         if status == scard.SCARD_E_SHARING_VIOLATION:
-            raise CardLostError("卡正被其他程序独占，请关闭该程序后再试。")
+            raise CardBusyError("卡正被其他程序独占，请关闭该程序后再试。")
         _check(status)
 
     def _transmit(self, command: bytes) -> bytes:
@@ -132,6 +161,7 @@ class _Connection:
             if self._in_transaction:
                 scard.SCardEndTransaction(self._card, disposition)
             scard.SCardDisconnect(self._card, disposition)
+        self._card, self._in_transaction, self._silent = None, False, False
 
 
 def _check(status: int) -> None:

@@ -221,3 +221,13 @@ def test_the_start_names_cards_pin_and_the_command(box: CardBox) -> None:
     assert f"{SECOND}   王管理, for demo_admin to bind <- in the reader" in announce.box("http://127.0.0.1:8123", "secret", environment)
     box.put("none")
     assert "in the reader: none" in announce.box("http://127.0.0.1:8123", "secret", environment)
+
+
+def test_cards_in_real_readers_take_the_place_of_the_software_reader(box):
+    environment = run.child_environment({"CARD_BACKEND": "pcsc"}, box.home.parent, 8123, ADDRESSES)
+    assert environment["CARD_FILE"] == ""
+    text = announce.box("http://127.0.0.1:8123", "secret", environment)
+    assert f"Cards in this computer's readers, used by pages through {environment['CARD_BRIDGE_URL']}" in text
+    assert "make card" not in text
+    with pytest.raises(DevServerError, match="CARD_BACKEND=usb is not one of software, pcsc"):
+        run.child_environment({"CARD_BACKEND": "usb"}, box.home.parent, 8123, ADDRESSES)

@@ -68,7 +68,7 @@ class Stack:
     @property
     def bridge_url(self) -> str:
         """Where pages find the card bridge, as the start says."""
-        said = re.search(r"used by pages through (ws://[\d.:]+):", self.log.read_text(errors="replace"))
+        said = re.search(r"used by pages through (ws://[\d.]+:\d+)", self.log.read_text(errors="replace"))
         assert said, "the start does not say where the card bridge is"
         return said[1]
 
@@ -125,7 +125,14 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """`make run` after its set-up, over an empty directory. Ctrl-C ends it and leaves no process behind."""
+    """`make run`, for all tests together."""
+    with running_stack() as running:
+        yield running
+
+
+@contextmanager
+def running_stack(**settings: str) -> Iterator[Stack]:
+    """`make run` after its set-up, over an empty directory, with these environment variables. Ctrl-C ends it and leaves no process."""
     # A socket's path has at most 107 characters: no directory below pytest's own.
     with tempfile.TemporaryDirectory(prefix="sw-e2e-", dir="/tmp") as directory:
         var_dir, log = Path(directory) / "var", Path(directory) / "log"
@@ -137,7 +144,7 @@ def stack() -> Iterator[Stack]:
             process = subprocess.Popen(
                 [sys.executable, "-m", "devserver", "run"],
                 cwd=ROOT,
-                env={**environment, "PORT": str(port), "VAR_DIR": str(var_dir), "CAPTCHA_TEST_MODE": "1", **PLENTY},
+                env={**environment, "PORT": str(port), "VAR_DIR": str(var_dir), "CAPTCHA_TEST_MODE": "1", **PLENTY, **settings},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
