@@ -7,6 +7,7 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -180,3 +181,19 @@ def test_one_can_log_in_while_redis_is_away(operator, settings):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
     client = logged_in(operator)
     assert client.get("/accounts/profile/").status_code == 200
+
+
+def test_a_database_that_is_away_is_no_session_that_was_ended(operator_client, monkeypatch):
+    session = operator_client.session
+    monkeypatch.setattr(
+        Session, "save", lambda *_args, **_kwargs: (_ for _ in ()).throw(OperationalError("the database system is starting up"))
+    )
+    with pytest.raises(OperationalError, match="starting up"):
+        session.save()
+
+
+def test_a_session_that_somebody_ended_is_not_made_anew(operator_client):
+    session = operator_client.session
+    Session.objects.all().delete()
+    with pytest.raises(UpdateError):
+        session.save()
