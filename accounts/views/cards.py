@@ -1,6 +1,7 @@
 """我的IC卡 (M2, CARD-03): the bound card, 绑卡 in two pages, 解绑.
 
-Between the two pages of 绑卡 the session keeps what the card has signed; the page itself carries nothing of it.
+Between the two pages of 绑卡 the session keeps what the card has signed; the page itself carries nothing of it but the card's number,
+so that what is bound is what was shown.
 """
 
 from typing import Any
@@ -101,8 +102,12 @@ class ConfirmCardView(AccountPage):
             return HttpResponseRedirect(reverse("accounts:cards"))
         if not kept:
             return self._from_the_start()
+        proof = Proof.from_json(kept)
+        if certificates.load(proof.certificate).card_no != request.POST.get("card"):
+            messages.error(request, _("在其他窗口中又读取了另一张卡，没有绑定任何卡。请插入要绑定的IC卡并输入密码。"))
+            return HttpResponseRedirect(reverse("accounts:card_bind"))
         try:
-            bound = bound_cards.bind(actor=self.user, proof=Proof.from_json(kept))
+            bound = bound_cards.bind(actor=self.user, proof=proof)
         except CardRefused as refusal:
             messages.error(request, str(refusal))
         else:
@@ -123,7 +128,7 @@ class ConfirmCardView(AccountPage):
             (_("介质号码"), card.card_no),
             (_("证书到期"), timezone.localtime(card.valid_to).strftime("%Y-%m-%d")),
         ]
-        return super().get_context_data(facts=facts, card_end=card_warnings.end_of(card.valid_to), **kwargs)
+        return super().get_context_data(facts=facts, card_no=card.card_no, card_end=card_warnings.end_of(card.valid_to), **kwargs)
 
     def _from_the_start(self) -> HttpResponse:
         messages.error(self.request, _("没有读到卡，或读卡后已超过 10 分钟。请插入IC卡并输入密码。"))

@@ -18,6 +18,8 @@ from tests.conftest import bind_card
 pytestmark = [pytest.mark.django_db, pytest.mark.covers("CARD-03")]
 CARDS, BIND, CONFIRM, UNBIND = (f"/accounts/cards/{rest}" for rest in ("", "bind/", "bind/confirm/", "unbind/"))
 ADMIN = "/admin/accounts/boundcard/"
+#: 确定 on the second page, which showed this card.
+CONFIRMED = {"answer": "bind", "card": CARD_NO}
 COLUMNS = [
     "介质编号",
     "企业中文名称",
@@ -95,7 +97,7 @@ class TestBinding:
         assert ID_NO not in page.content.decode()
         assert card.as_text not in page.content.decode(), "what was proved stays on the server"
         assert not BoundCard.unscoped.exists()
-        assert "绑卡成功" in said(operator_client.post(CONFIRM, {"answer": "bind"}), operator_client)
+        assert "绑卡成功" in said(operator_client.post(CONFIRM, CONFIRMED), operator_client)
         assert BoundCard.unscoped.get().user == operator
         listed = operator_client.get(CARDS)
         for word in (CARD_NO, firm.name, firm.credit_code, firm.organisation_code, "王法人", "身份证", "大连市中山区2号"):
@@ -106,7 +108,7 @@ class TestBinding:
     def test_cancelled(self, operator_client, card):
         present(operator_client, card)
         assert "没有绑定任何卡" in said(operator_client.post(CONFIRM, {"answer": "cancel"}), operator_client)
-        operator_client.post(CONFIRM, {"answer": "bind"})
+        operator_client.post(CONFIRM, CONFIRMED)
         assert not BoundCard.unscoped.exists()
 
     def test_a_button_that_nobody_pressed_binds_nothing(self, operator_client, card):
@@ -123,13 +125,23 @@ class TestBinding:
 class TestConfirmingWithoutACard:
     def test_without_a_proof(self, operator_client):
         assert "没有读到卡" in said(operator_client.get(CONFIRM), operator_client, BIND)
-        assert "没有读到卡" in said(operator_client.post(CONFIRM, {"answer": "bind"}), operator_client, BIND)
+        assert "没有读到卡" in said(operator_client.post(CONFIRM, CONFIRMED), operator_client, BIND)
         assert not BoundCard.unscoped.exists()
 
     def test_what_the_page_sends_is_no_proof(self, operator_client, card):
         value = challenge(operator_client)
-        forged = sent(card, value, answer="bind", user_id="1", proved_at=timezone.now().isoformat())
+        forged = sent(card, value, user_id="1", proved_at=timezone.now().isoformat()) | CONFIRMED
         operator_client.post(CONFIRM, forged)
+        assert not BoundCard.unscoped.exists()
+
+    @pytest.mark.covers("CARD-03")
+    def test_another_card_read_in_another_window_since(self, operator_client, card, trusted_cards, firm):
+        """What is bound is what the page showed whose 确定 was pressed."""
+        present(operator_client, card)
+        shown = tree_of(operator_client.get(CONFIRM)).xpath("//input[@name='card']/@value")
+        assert shown == [CARD_NO]
+        present(operator_client, card_of(firm, trusted_cards, card_no="2100000000002"))
+        assert "另一张卡" in said(operator_client.post(CONFIRM, CONFIRMED), operator_client, BIND)
         assert not BoundCard.unscoped.exists()
 
     def test_a_proof_too_old(self, operator_client, card):
@@ -138,14 +150,14 @@ class TestConfirmingWithoutACard:
         session["card_proof"] = session["card_proof"] | {"proved_at": (timezone.now() - timedelta(minutes=11)).isoformat()}
         session.save()
         assert "10 分钟" in said(operator_client.get(CONFIRM), operator_client, BIND)
-        assert "10 分钟" in said(operator_client.post(CONFIRM, {"answer": "bind"}), operator_client)
+        assert "10 分钟" in said(operator_client.post(CONFIRM, CONFIRMED), operator_client)
         assert not BoundCard.unscoped.exists()
 
     def test_a_proof_is_used_once(self, operator, operator_client, card):
         present(operator_client, card)
-        operator_client.post(CONFIRM, {"answer": "bind"})
+        operator_client.post(CONFIRM, CONFIRMED)
         bound_cards.unbind(actor=operator, user_id=operator.pk, card_no=CARD_NO)
-        operator_client.post(CONFIRM, {"answer": "bind"})
+        operator_client.post(CONFIRM, CONFIRMED)
         assert not BoundCard.unscoped.exists()
 
     def test_another_user_in_the_same_browser(self, operator_client, administrator, card):
@@ -156,7 +168,7 @@ class TestConfirmingWithoutACard:
         session["card_proof"] = kept
         session.save()
         assert other.get(CONFIRM).status_code == 302
-        other.post(CONFIRM, {"answer": "bind"})
+        other.post(CONFIRM, CONFIRMED)
         assert not BoundCard.unscoped.exists()
 
 
@@ -178,7 +190,7 @@ class TestRefused:
     def test_lost_to_somebody_quicker(self, administrator, operator_client, card):
         present(operator_client, card)
         bind(administrator, card)
-        assert "一张卡只能绑定一个账号" in said(operator_client.post(CONFIRM, {"answer": "bind"}), operator_client)
+        assert "一张卡只能绑定一个账号" in said(operator_client.post(CONFIRM, CONFIRMED), operator_client)
         assert BoundCard.unscoped.get().user == administrator
 
     def test_expired_not_yet_valid_and_unknown(self, operator_client, trusted_cards, firm, tmp_path):
@@ -265,6 +277,12 @@ class TestUnbinding:
         bind_card(administrator, CARD_NO)
         assert "没有绑定到当前账号" in said(operator_client.post(UNBIND, {"card": CARD_NO}), operator_client)
         assert BoundCard.unscoped.exists()
+
+    @pytest.mark.parametrize("junk", ["2100000000\x00", "介质", "0" * 5000])
+    def test_what_is_no_number(self, operator, operator_client, junk):
+        bind_card(operator)
+        assert "没有绑定到当前账号" in said(operator_client.post(UNBIND, {"card": junk}), operator_client)
+        assert BoundCard.unscoped.filter(user=operator).exists()
 
     def test_only_by_post(self, operator, operator_client):
         bind_card(operator)
