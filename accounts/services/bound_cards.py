@@ -196,6 +196,22 @@ def renew(bound: BoundCard, certificate: Certificate, *, at: datetime | None = N
     return True
 
 
+def require_still_bound(*, actor: User, verified: Verified) -> None:
+    """Inside the transaction that keeps a signature (`card_signing.keep`): the card is still the actor's, and still the one that was bound.
+    A renewed certificate is taken down. Raises CardRefused."""
+    # Locked: whoever unbinds the card now waits, or was first.
+    mine = BoundCard.unscoped.select_for_update(of=("self",), no_key=True).select_related("enterprise", "user")
+    bound = mine.filter(user=actor, card_no=verified.certificate.card_no).first()
+    if bound is None:
+        raise CardRefused(_("该卡在签名期间已解绑，无法进行申报。请在“我的IC卡”中查看已绑定的卡。"), "not_bound")
+    if not is_same_card(bound, verified.certificate):
+        raise CardRefused(
+            _("卡 %(card)s 的持卡人或企业与绑定时不一致，无法进行申报。请在“我的IC卡”中解绑后重新绑定。") % {"card": bound.card_no},
+            "another_holder",
+        )
+    renew(bound, verified.certificate)
+
+
 def _verify(proof: Proof, *, at: datetime) -> Verified:
     """Raises CardRefused."""
     signature = decode(proof.signature)

@@ -3,6 +3,7 @@
 verified = card_signing.examine(actor=…, text=…, presented=…)      # outside of a transaction: revocation is asked of the network
 with transaction.atomic():
     …                                                              # the row is locked and its text is still the same
+    bound_cards.require_still_bound(actor=…, verified=verified)    # the card was not unbound meanwhile, nor is its number somebody else's
     card_signing.keep(verified=verified, actor=…, kind=…, …)       # evidence commits with what it is evidence of
 """
 

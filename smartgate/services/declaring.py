@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import BoundCard, EvidenceKind, User
+from accounts.models import EvidenceKind, User
 from accounts.services import bound_cards, card_signing
-from accounts.services.card_signing import CardRefused, Presented
+from accounts.services.card_signing import Presented
 from accounts.signatures.cards import Verified
 from core import audit
 from core.workflow import ActionRefused
@@ -130,7 +130,7 @@ def _keep_evidence(*, actor: User, filing: Filing, lines: Sequence[FilingLine], 
     card is not the actor's any more."""
     if signing.filing_text(filing, lines, filing.version).encode() != verified.data:
         raise FilingChanged(_("该单据在签名期间已被修改，未申报。请核对最新内容后重新签名。"))
-    _check_still_bound(actor, verified)
+    bound_cards.require_still_bound(actor=actor, verified=verified)
     card_signing.keep(
         verified=verified,
         actor=actor,
@@ -140,18 +140,3 @@ def _keep_evidence(*, actor: User, filing: Filing, lines: Sequence[FilingLine], 
         document_no=filing.trip_no,
         version=filing.version,
     )
-
-
-def _check_still_bound(actor: User, verified: Verified) -> None:
-    """The card is still the actor's, and still the one that was bound; a renewed certificate is taken down. Raises CardRefused."""
-    # Locked: whoever unbinds the card now waits, or was first.
-    mine = BoundCard.unscoped.select_for_update(of=("self",), no_key=True).select_related("enterprise", "user")
-    bound = mine.filter(user=actor, card_no=verified.certificate.card_no).first()
-    if bound is None:
-        raise CardRefused(_("该卡在签名期间已解绑，无法进行申报。请在“我的IC卡”中查看已绑定的卡。"), "not_bound")
-    if not bound_cards.is_same_card(bound, verified.certificate):
-        raise CardRefused(
-            _("卡 %(card)s 的持卡人或企业与绑定时不一致，无法进行申报。请在“我的IC卡”中解绑后重新绑定。") % {"card": bound.card_no},
-            "another_holder",
-        )
-    bound_cards.renew(bound, verified.certificate)
