@@ -1,31 +1,25 @@
 """The card bridge as it is handed to users: one zip, made from the directory `card_bridge` that this portal came with."""
 
-import io
-import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 
+from core.archives import packed
+
 DIRECTORY = "card_bridge"
 _SUFFIXES = (".py", ".md", ".txt", ".in")
-#: Every file's date in the zip, the first that it can name: the same files make the same bytes.
-_DATE = (1980, 1, 1, 0, 0, 0)
-_READABLE_FILE = 0o100644
+#: Every file's date in the zip, about the first that it can name: the same files make the same bytes.
+_DATE = datetime(1980, 1, 2, tzinfo=UTC)
 
 
 @cache
 def archive() -> bytes:
     """The zip: sources, requirements and READMEs under `card_bridge/`, the same bytes for the same files. Made once a process."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as packed:
-        for path in _files(settings.BASE_DIR / DIRECTORY):
-            entry = zipfile.ZipInfo(path.relative_to(settings.BASE_DIR).as_posix(), _DATE)
-            entry.external_attr = _READABLE_FILE << 16
-            entry.create_system = 3
-            packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return made.getvalue()
+    files = {path.relative_to(settings.BASE_DIR).as_posix(): path.read_bytes() for path in _files(settings.BASE_DIR / DIRECTORY)}
+    return packed(files, at=_DATE)
 
 
 def version() -> str:

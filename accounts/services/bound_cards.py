@@ -16,9 +16,8 @@ from django.utils.translation import gettext as _
 
 from accounts.models import BoundCard, CardPurpose, Enterprise, User
 from accounts.rights import ENTERPRISE_ROLES
-from accounts.services import card_challenges
-from accounts.services.card_signing import CardRefused, Presented, decode
-from accounts.signatures import cards
+from accounts.services import card_challenges, card_signing
+from accounts.services.card_signing import CardRefused, Presented
 from accounts.signatures.cards import Verified
 from accounts.signatures.certificates import Certificate
 from accounts.signatures.refusals import SignatureRefusedError
@@ -96,7 +95,7 @@ def prove(*, actor: User, challenge: str, bound_to: str, presented: Presented, a
         try:
             card_challenges.use(purpose=CardPurpose.BIND, value=challenge, bound_to=bound_to, at=now)
         except SignatureRefusedError as refused:
-            raise _refusal(refused) from refused
+            raise CardRefused.because(refused) from refused
         proof = Proof(actor.pk, challenge, presented.certificate, presented.signature, now)
         verified = _verify(proof, at=now)
         _require_bindable(actor, verified.certificate)
@@ -214,15 +213,7 @@ def require_still_bound(*, actor: User, verified: Verified) -> None:
 
 def _verify(proof: Proof, *, at: datetime) -> Verified:
     """Raises CardRefused."""
-    signature = decode(proof.signature)
-    try:
-        return cards.verify(certificate=proof.certificate, data=proof.challenge.encode(), signature=signature, at=at)
-    except SignatureRefusedError as refused:
-        raise _refusal(refused) from refused
-
-
-def _refusal(refused: SignatureRefusedError) -> CardRefused:
-    return CardRefused(" ".join(refused.messages), str(refused.code))
+    return card_signing.verify(data=proof.challenge, presented=Presented(proof.certificate, proof.signature), at=at)
 
 
 def _require_bindable(user: User, certificate: Certificate) -> Enterprise:

@@ -21,10 +21,7 @@ from accounts.services import card_signing
 from accounts.services.authorisation_text import authorisation_text
 from accounts.services.bound_cards import names_enterprise
 from accounts.services.card_signing import CardRefused, Presented
-from accounts.signatures import cards
-from accounts.signatures.cards import Verified
 from accounts.signatures.certificates import Certificate
-from accounts.signatures.refusals import SignatureRefusedError
 from core import audit
 from core.identifiers import normalised
 
@@ -65,7 +62,7 @@ def authorise(
         enterprise = _enterprise_of(actor)
         number, made_at = _opened(token, actor=actor, application=application, now=now)
         text = authorisation_text(enterprise=enterprise, application=application, actor=actor, number=number, at=made_at)
-        verified = _verify(text, presented, now)
+        verified = card_signing.verify(data=text, presented=presented, at=now)
         _require_legal_person(verified.certificate, enterprise)
         with transaction.atomic():
             # One at a time for each enterprise: a second one finds the first.
@@ -173,14 +170,6 @@ def _opened(token: str, *, actor: User, application: ApplicationKey, now: dateti
     if user_id != actor.pk or key != application.value or not timedelta(0) <= now - made <= DRAFT_LIFETIME:
         raise CardRefused(_("授权书已失效（有效期 30 分钟）。请刷新页面，重新阅读并签名。"), "draft_too_old")
     return number, made
-
-
-def _verify(text: str, presented: Presented, at: datetime) -> Verified:
-    signature = card_signing.decode(presented.signature)
-    try:
-        return cards.verify(certificate=presented.certificate, data=text.encode(), signature=signature, at=at)
-    except SignatureRefusedError as refused:
-        raise CardRefused(" ".join(refused.messages), str(refused.code)) from refused
 
 
 def _require_legal_person(certificate: Certificate, enterprise: Enterprise) -> None:

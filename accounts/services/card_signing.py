@@ -12,6 +12,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from django.conf import settings
 from django.utils import timezone
@@ -40,6 +41,11 @@ class CardRefused(ActionRefused):
         super().__init__(text)
         self.code = code
 
+    @classmethod
+    def because(cls, refused: SignatureRefusedError) -> Self:
+        """The same of a signature that verification refused."""
+        return cls(" ".join(refused.messages), str(refused.code))
+
 
 def examine(*, actor: User, text: str, presented: Presented | None, at: datetime | None = None) -> Verified | None:
     """Whether the actor's own bound card signed `text` (CARD-05). None where nothing was presented and CARD_REQUIRED is off.
@@ -62,7 +68,7 @@ def examine(*, actor: User, text: str, presented: Presented | None, at: datetime
             raise CardRefused(mismatch(card.card_no, bound), "another_card")
         return cards.verify(certificate=presented.certificate, data=text.encode(), signature=signature, at=at or timezone.now())
     except SignatureRefusedError as refused:
-        raise CardRefused(" ".join(refused.messages), str(refused.code)) from refused
+        raise CardRefused.because(refused) from refused
 
 
 def not_bound() -> str:
@@ -103,6 +109,15 @@ def keep(
         revocation=_proof(verified.revocation) if verified.revocation else None,
         signed_at=verified.at,
     )
+
+
+def verify(*, data: str, presented: Presented, at: datetime) -> Verified:
+    """What a card presented counts for `data`, whosever card it is. Raises CardRefused; RuntimeError inside a transaction."""
+    signature = decode(presented.signature)
+    try:
+        return cards.verify(certificate=presented.certificate, data=data.encode(), signature=signature, at=at)
+    except SignatureRefusedError as refused:
+        raise CardRefused.because(refused) from refused
 
 
 def decode(base64_text: str) -> bytes:
