@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -74,7 +75,13 @@ class BoundCardAdmin(admin.ModelAdmin):
         if "confirmed" not in request.POST or not reason:
             if "confirmed" in request.POST:
                 messages.error(request, gettext("请填写解绑原因。"))
-            context = {**self.admin_site.each_context(request), "title": _("解绑IC卡"), "cards": cards, "opts": self.model._meta}
+            context = {
+                **self.admin_site.each_context(request),
+                "title": _("解绑IC卡"),
+                "cards": cards,
+                "opts": self.model._meta,
+                "list_url": reverse("admin:accounts_boundcard_changelist"),
+            }
             return TemplateResponse(request, "admin/accounts/unbind_card.html", context)
         for card in cards:
             if bound_cards.unbind(actor=own_user(request), user_id=card.user_id, card_no=card.card_no, reason=reason):
