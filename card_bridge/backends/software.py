@@ -33,7 +33,7 @@ _KEYS = ("key", "envelope_key")
 class SoftwareBackend:
     """The card file; no file is no card. Read anew for each call, so that another card is put in by replacing the file."""
 
-    remark = "软件演示卡（software card, for demonstration only）"
+    remark = "软件演示卡"
 
     def __init__(self, path: Path) -> None:
         self._path = path

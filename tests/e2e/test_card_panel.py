@@ -31,7 +31,7 @@ LOGIN = (
 DECLARE = (
     '<form method="post" action="/declare/" id="form" {attributes}>{{% csrf_token %}}'
     '<input name="plate" value="辽B8G521" aria-label="车牌">'
-    '<pre id="sign-text" class="card-sign-text">{{{{ text }}}}</pre>'
+    '<pre id="sign-text" class="sign-text">{{{{ text }}}}</pre>'
     '{{% include "accounts/card_panel.html" with text_id="sign-text" bound_card="{bound}" %}}'
     '<button class="btn" name="action" value="save">暂存</button></form>'
     '<button class="btn btn-primary" form="form" name="action" value="declare" data-card-sign>申报</button>'
