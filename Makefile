@@ -2,7 +2,7 @@
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help installed setup run card test test-fast check ids bench lock clean
+.PHONY: help installed setup run card test test-fast chaos check ids bench lock clean
 
 VENV := .venv/bin/python
 
@@ -25,12 +25,15 @@ card: installed ## The card in the software reader of `make run`: NO=21000000000
 test: setup ## Run every test, those in a real browser included
 	@$(VENV) -m devserver system
 	@status=0; \
-	$(VENV) -m pytest -n 2 tests --ignore tests/e2e || status=$$?; \
+	$(VENV) -m pytest -n 2 tests --ignore tests/e2e --ignore tests/chaos || status=$$?; \
 	$(VENV) -m pytest tests/e2e || status=$$?; \
 	exit $$status
 
 test-fast: setup ## Run the tests that need no browser
-	@$(VENV) -m pytest -n 2 tests --ignore tests/e2e
+	@$(VENV) -m pytest -n 2 tests --ignore tests/e2e --ignore tests/chaos
+
+chaos: setup ## Declare filings while everything dies around them (minutes; CHAOS_SEED=…, CHAOS_FILINGS=2000)
+	@$(VENV) -m pytest tests/chaos
 
 check: setup ## Lint, format, types, import contracts, missing migrations, deployment checks
 	@exec $(VENV) -m devserver check

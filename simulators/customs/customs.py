@@ -96,6 +96,9 @@ class Customs:
         for line in self._accepted.lines():
             filing = Accepted.from_json(line)
             self._known[filing.message_id] = filing
+            # How many copies passed before is not in the journal; what it would have said after some of them it says now, or the portal,
+            # which may have its receipt, would wait for ever.
+            self._copies[filing.message_id] = (self._behaviour(filing.bind_key_info).silent_copies or 0) + 1
             if self._is_silent(filing):
                 continue
             for owed in self._answers_to(filing):

@@ -1,0 +1,168 @@
+"""Clients who declare filings over HTTP as a browser does, and who do not give up: what did not answer is sent again, as it was."""
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from lxml import html
+
+from devserver.cards import OpenCard
+from simulators.cards.cardfile import CardFile
+
+CLIENTS = 6
+USERNAMES = tuple(f"chaos{number}" for number in range(1, CLIENTS + 1))
+PASSWORD = "Demo12345"
+TIMEOUT_SECONDS = 15
+NEW = "/smartgate/filings/new/"
+
+
+def card_of(var_dir: Path, username: str) -> Path:
+    """The file of a client's card."""
+    return var_dir / "cards" / "clients" / f"{username}.json"
+
+
+@dataclass
+class Outcome:
+    """What the clients were told."""
+
+    #: Plate → address of the filing that the portal said it had declared.
+    declared: dict[str, str] = field(default_factory=dict)
+    #: What a user would call a fault: an answer that is neither success nor an outage.
+    faults: list[str] = field(default_factory=list)
+    #: Requests that got no answer, or one of an outage.
+    outages: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Client(threading.Thread):
+    """One user with one session, who takes plates from `plates` until there is none left."""
+
+    def __init__(
+        self, url: str, username: str, card: Path, plates: "queue.SimpleQueue[str]", outcome: Outcome, stop: threading.Event
+    ) -> None:
+        super().__init__(name=username, daemon=True)
+        self._card = OpenCard(CardFile.load(card))
+        self._url, self._username, self._plates, self._outcome, self._stopped = url, username, plates, outcome, stop
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def run(self) -> None:
+        """Log in, and declare one filing after the other."""
+        try:
+            self._log_in()
+            while not self._stopped.is_set():
+                try:
+                    plate = self._plates.get_nowait()
+                except queue.Empty:
+                    return
+                self._declare(plate)
+        except _StoppedError:
+            pass
+        except Exception as error:
+            with self._outcome.lock:
+                self._outcome.faults.append(f"{self._username}: {error!r}")
+
+    def _log_in(self) -> None:
+        page = self._ask("GET", "/accounts/login/")
+        fields = {
+            "username": self._username,
+            "password": PASSWORD,
+            "captcha": "PASSED",
+            "captcha_0": "x",
+            "captcha_1": "PASSED",
+            "next": "",
+        }
+        answer = self._ask("POST", "/accounts/login/", {**fields, "csrfmiddlewaretoken": _token(page)})
+        if "/accounts/login/" in answer.url:
+            raise AssertionError(f"{self._username} is not let in: {_problems(answer)}")
+
+    def _declare(self, plate: str) -> None:
+        page = self._ask("GET", NEW)
+        if "/accounts/login/" in page.url:
+            self._log_in()
+            page = self._ask("GET", NEW)
+        data = {**_filing(plate), "csrfmiddlewaretoken": _token(page), "entry_token": _hidden(page, "entry_token")}
+        asked = self._ask("POST", NEW, {**data, "action": "declare"})
+        if not (text := _text_to_sign(asked)):
+            return self._note(plate, asked, is_declared=False)
+        signature = {"certificate": self._card.certificate, "signature": self._card.sign(text)}
+        hidden = {name: _hidden(asked, name) for name in ("csrfmiddlewaretoken", "lock_version")}
+        path = asked.url.removeprefix(self._url)
+        answer = self._ask("POST", path, {**data, **hidden, **signature, "action": "declare_confirmed"})
+        if "?" in answer.url or "/edit" in answer.url:
+            # What got no answer was sent again; by then customs may have answered. His own page of the filing tells.
+            answer = self._ask("GET", path.partition("edit/")[0])
+        return self._note(plate, answer, is_declared=_status(answer) not in ("", "暂存"))
+
+    def _note(self, plate: str, answer: requests.Response, *, is_declared: bool) -> None:
+        with self._outcome.lock:
+            if is_declared:
+                self._outcome.declared[plate] = answer.url
+            else:
+                self._outcome.faults.append(f"{plate}: {answer.url} {_problems(answer)}")
+
+    def _ask(self, method: str, path: str, data: dict[str, str] | None = None) -> requests.Response:
+        """One request, again and again until it is answered; redirects are followed by requests of their own, which only read."""
+        while not self._stopped.is_set():
+            try:
+                answer = self._session.request(
+                    method,
+                    self._url + path,
+                    data=data,
+                    timeout=TIMEOUT_SECONDS,
+                    headers={"Referer": self._url + path},
+                    allow_redirects=False,
+                )
+                if answer.status_code < 500:
+                    if answer.is_redirect:
+                        return self._ask("GET", answer.headers["Location"].removeprefix(self._url))
+                    return answer
+            except requests.RequestException:
+                pass
+            with self._outcome.lock:
+                self._outcome.outages += 1
+            time.sleep(0.2)
+        raise _StoppedError
+
+
+class _StoppedError(Exception):
+    """The run is over."""
+
+
+def _filing(plate: str) -> dict[str, str]:
+    from tests.smartgate.pages import entry_post
+
+    return entry_post(header={"bind_key_info": plate})
+
+
+def _tree(page: requests.Response) -> Any:
+    return html.fromstring(page.content.decode())
+
+
+def _text_to_sign(page: requests.Response) -> str:
+    """What the page shows to be signed, as a browser has it: exactly."""
+    found = _tree(page).xpath('//*[@id="sign-text"]')
+    return str(found[0].text_content()) if found else ""
+
+
+def _status(page: requests.Response) -> str:
+    return "".join(_tree(page).xpath('//*[@id="filing-status-label"]//text()')).strip()
+
+
+def _hidden(page: requests.Response, name: str) -> str:
+    found = _tree(page).xpath(f'//input[@name="{name}"]/@value')
+    assert found, f"{page.url} ({page.status_code}) has no field {name}"
+    return str(found[0])
+
+
+def _token(page: requests.Response) -> str:
+    return _hidden(page, "csrfmiddlewaretoken")
+
+
+def _problems(page: requests.Response) -> str:
+    words = _tree(page).xpath('//*[contains(@class, "alert") or contains(@class, "entry-errors")]//text()')
+    return f"{page.status_code} " + " ".join(" ".join(words).split())[:500]
