@@ -48,7 +48,7 @@ PATIENCE_SECONDS = 60.0
 _RAISED = re.compile(r"[\w.]+(?:Error|Exception|Interrupted|Exit)\b")
 # The one in quotes is kombu's, whose worker ends when Redis goes away at the wrong moment; a service manager starts it again.
 _OUTAGE = re.compile(
-    r"'NoneType' object has no attribute 'hostname'|OperationalError|InterfaceError|ConnectionError|TimeoutError|BusyLoadingError|SchedulingError|WorkerLostError|No space left"
+    r"hostname'|OperationalError|InterfaceError|ConnectionError|TimeoutError|BusyLoadingError|SchedulingError|WorkerLostError|No space left"
 )
 #: The logs of the last run, for who wants to know why it failed.
 KEPT_LOGS = ROOT / "var" / "chaos"

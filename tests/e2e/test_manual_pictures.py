@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.cards import ADMINISTRATORS, ask_to_declare, bind_card, pin_field, unbind_card
 from tests.e2e.conftest import Desk, Stack
-from tests.e2e.people import PASSED, ask_for_code, fill_enterprise, new_firm
+from tests.e2e.people import PASSED, ask_for_code, fill_enterprise, log_out, new_firm
+from tests.e2e.test_filing_journey import save_filing
 
 pytestmark = pytest.mark.e2e
 
@@ -125,6 +127,28 @@ def test_picture_of_a_second_factor(desk: Desk, album: Path) -> None:
         page.locator("main form button.btn-primary").click()
     expect(page.locator("main img")).to_be_visible()
     take(page, album, "totp")
+
+
+def test_pictures_of_the_cards(desk: Desk, stack: Stack, album: Path) -> None:
+    with stack.reader_with(ADMINISTRATORS):
+        page = sit(desk, "demo_admin")
+        page.goto("/accounts/cards/bind/")
+        expect(pin_field(page)).to_be_visible()
+        take(page, album, "card-bind")
+        bind_card(page)
+        take(page, album, "card-confirm")
+        page.get_by_role("button", name="确定").click()
+        expect(page.get_by_role("rowheader").filter(has_text=ADMINISTRATORS)).to_be_visible()
+        take(page, album, "cards")
+        save_filing(page, "辽B6Z018")
+        ask_to_declare(page)
+        # The question and what is signed; the entry below it is told of elsewhere.
+        page.screenshot(path=album / "card-declare.png", animations="disabled", caret="hide")
+        unbind_card(page, ADMINISTRATORS)
+        log_out(page)
+        page.goto("/accounts/login/card/")
+        expect(pin_field(page)).to_be_visible()
+        page.screenshot(path=album / "login-card.png", animations="disabled", caret="hide")
 
 
 def test_the_manual_shows_the_pictures_that_are_taken_and_no_other() -> None:
