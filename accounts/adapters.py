@@ -78,10 +78,12 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
-        self._record(request, user, LoginOutcome.SUCCEEDED)
-        known_browsers.remember(request, response, user.username)
         login = (kwargs.get("signal_kwargs") or {}).get("sociallogin")
-        if login is None or not login.state.get(standard_edition.BINDS) or _bind(request, login, user):
+        binds = login is not None and bool(login.state.get(standard_edition.BINDS))
+        # Who binds came in by his password; the central account is what he brought along.
+        self._record(request, user, LoginOutcome.SUCCEEDED, method=LoginMethod.PASSWORD if binds else None)
+        known_browsers.remember(request, response, user.username)
+        if login is None or not binds or _bind(request, login, user):
             standard_edition.keep(request, login)
         return response
 
@@ -91,10 +93,10 @@ class AccountAdapter(DefaultAccountAdapter):
         request.session["login_notice"] = reason
         return redirect("accounts:login")
 
-    def _record(self, request: HttpRequest, user: User, outcome: LoginOutcome) -> None:
+    def _record(self, request: HttpRequest, user: User, outcome: LoginOutcome, *, method: LoginMethod | None = None) -> None:
         login_services.record_login(
             user=user,
-            method=_method(request, user),
+            method=method or _method(request, user),
             outcome=outcome,
             attempt_id=request.session.pop(LOGIN_ATTEMPT, None),
             ip=audit.client_address(request),

@@ -18,6 +18,8 @@ COMPARES = re.compile(
 )
 #: Comparisons that decide no right, and why they are there.
 NO_RIGHT = {
+    "accounts/services/bound_cards.py": "whose card can name an enterprise: its own users'",
+    "accounts/services/card_authorisations.py": "who signs for an enterprise: its own users",
     "accounts/gates.py": "who has to prove his phone first",
     "accounts/closed.py": "whom to turn to when an account is closed",
     "accounts/services/registration.py": "which registration founded the enterprise",
