@@ -22,6 +22,7 @@ from honcho.environ import parse_procfile
 from devserver import services, vendor
 from devserver.processes import end
 from devserver.run import child_environment
+from tests.chaos.exchanges import EXCHANGES, Exchange
 from tests.e2e.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,8 +42,6 @@ ENVIRONMENT = {
 }
 #: Each of customs' answers goes again until the portal has confirmed it.
 CUSTOMS_OPTIONS = "--resend-after 6"
-#: The exchange's disk, so small that it can be filled.
-DISK_MEGABYTES = 64
 PATIENCE_SECONDS = 60.0
 #: The last line of a traceback, and which of them say that something else was away.
 _RAISED = re.compile(r"[\w.]+(?:Error|Exception|Interrupted|Exit)\b")
@@ -50,7 +49,7 @@ _RAISED = re.compile(r"[\w.]+(?:Error|Exception|Interrupted|Exit)\b")
 _OUTAGE = re.compile(
     r"hostname'|OperationalError|InterfaceError|ConnectionError|TimeoutError|BusyLoadingError|SchedulingError|WorkerLostError|No space left"
 )
-#: The logs of the last run, for who wants to know why it failed.
+#: The logs of the last run of each kind, for who wants to know why it failed.
 KEPT_LOGS = ROOT / "var" / "chaos"
 
 
@@ -121,13 +120,8 @@ class Stack:
     url: str
     var_dir: Path
     environment: dict[str, str]
-    has_disk: bool
+    exchange: Exchange
     programs: dict[str, Program] = field(default_factory=dict)
-
-    @property
-    def exchange(self) -> Path:
-        """The boxes of customs."""
-        return Path(self.environment["EXCHANGE_ROOT"]) / "customs"
 
     @property
     def journal(self) -> Path:
@@ -167,20 +161,6 @@ class Stack:
         return found
 
 
-@contextlib.contextmanager
-def small_disk(directory: Path) -> Iterator[bool]:
-    """A file system of its own for the exchange, where the machine lets us mount one; says whether it did."""
-    directory.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(directory)], capture_output=True, check=False
-    )
-    try:
-        yield mounted.returncode == 0
-    finally:
-        if mounted.returncode == 0:
-            subprocess.run(["umount", "--lazy", str(directory)], capture_output=True, check=False)
-
-
 def _supervise(stack: Stack, over: threading.Event) -> None:
     """Start again what ended by itself, as systemd, Docker and others do."""
     while not over.wait(0.5):
@@ -188,20 +168,24 @@ def _supervise(stack: Stack, over: threading.Event) -> None:
             program.start_if_ended()
 
 
-def _keep_logs(var_dir: Path) -> None:
-    shutil.rmtree(KEPT_LOGS, ignore_errors=True)
-    KEPT_LOGS.mkdir(parents=True)
+def _keep_logs(var_dir: Path, kind: str) -> None:
+    kept = KEPT_LOGS / kind
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
     for log in (*var_dir.glob("*.log"), *var_dir.glob("*.jsonl*"), *var_dir.glob("log/*")):
-        shutil.copy(log, KEPT_LOGS)
+        shutil.copy(log, kept)
 
 
 @contextlib.contextmanager
-def running(servers_out: list[object]) -> Iterator[Stack]:
-    """The whole stack over an empty directory; nothing is left of it afterwards. `servers_out` gets the database and Redis."""
+def running(kind: str, servers_out: list[object]) -> Iterator[Stack]:
+    """The whole stack over an empty directory and an exchange of this kind; nothing is left of it afterwards.
+
+    `servers_out` gets the database and Redis.
+    """
     with tempfile.TemporaryDirectory(prefix="sw-chaos-", dir="/tmp") as home, contextlib.ExitStack() as stack:
         var_dir = Path(home)
         var_dir.chmod(0o711)
-        has_disk = stack.enter_context(small_disk(var_dir / "exchange"))
+        exchange = stack.enter_context(EXCHANGES[kind](var_dir / "exchange"))
         postgres, redis = services.servers(var_dir)
         services.socket_dir(var_dir.resolve()).mkdir(parents=True, exist_ok=True)
         services.socket_dir(var_dir.resolve()).chmod(0o711)
@@ -212,15 +196,15 @@ def running(servers_out: list[object]) -> Iterator[Stack]:
             stack.callback(server.stop)
         servers_out.extend((postgres, redis))
         port = free_port()
-        environment = {**child_environment(os.environ, var_dir, port, addresses), **ENVIRONMENT}
+        environment = {**child_environment(os.environ, var_dir, port, addresses), **ENVIRONMENT, **exchange.environment()}
         vendor.copy(var_dir / "vendor")
-        running_stack = Stack(f"http://127.0.0.1:{port}", var_dir, environment, has_disk)
-        stack.callback(_keep_logs, var_dir)
+        running_stack = Stack(f"http://127.0.0.1:{port}", var_dir, environment, exchange)
+        stack.callback(_keep_logs, var_dir, kind)
         running_stack.run("-m", "tests.chaos.world")
         running_stack.run("manage.py", "collectstatic", "--no-input", "--verbosity", "0")
         commands = parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes
         for name in PROGRAMS:
-            command = f"{commands[name]} {CUSTOMS_OPTIONS}" if name == "customs" else commands[name]
+            command = f"{exchange.customs_command(commands[name])} {CUSTOMS_OPTIONS}" if name == "customs" else commands[name]
             program = Program(name, command, environment, var_dir / f"{name}.log")
             running_stack.programs[name] = program
             program.start()

@@ -16,6 +16,7 @@ import pytest
 from tests.chaos.clients import USERNAMES, Client, Outcome, card_of
 from tests.chaos.faults import Faults
 from tests.chaos.stack import Stack, running
+from tests.rabbitmq import IS_THERE, MISSING
 
 pytestmark = pytest.mark.chaos
 
@@ -41,13 +42,14 @@ def plates(count: int, chance: random.Random) -> list[str]:
     return found
 
 
-@pytest.mark.covers("RLY-01", "RLY-03")
-def test_whatever_dies_every_filing_arrives_exactly_once(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.covers("RLY-01", "RLY-02", "RLY-03")
+@pytest.mark.parametrize("kind", ["directory", pytest.param("broker", marks=pytest.mark.skipif(not IS_THERE, reason=MISSING))])
+def test_whatever_dies_every_filing_arrives_exactly_once(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
     count = int(os.environ.get("CHAOS_FILINGS") or 2000)
     servers: list[object] = []
-    with capsys.disabled(), running(servers) as stack:
-        print(f"\nchaos: seed {seed}, {count} filings; again with CHAOS_SEED={seed} make chaos", flush=True)
+    with capsys.disabled(), running(kind, servers) as stack:
+        print(f"\nchaos: {kind}, seed {seed}, {count} filings; again with CHAOS_SEED={seed} make chaos", flush=True)
         outcome, faults = declare_under(stack, servers, seed, count)
         print(f"chaos: {dict(faults.done)}; {outcome.outages} requests without an answer", flush=True)
         settle(stack)

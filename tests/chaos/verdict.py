@@ -20,7 +20,7 @@ from accounts.models import SignatureEvidence
 from core.models import AuditEntry
 from relay.models import InboundMessage, InboundState, OutboundMessage
 from smartgate.models import Filing, FilingReceipt
-from tests.chaos.faults import HALF
+from tests.chaos.exchanges import HALF
 
 TABLE = {
     ("draft", "declared"),
