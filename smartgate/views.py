@@ -119,7 +119,7 @@ class FilingEntryPage(FilingPage, EntryPage):
         try:
             filing = self._store(header, lines)
         except services.EntryAlreadyDeclared as sent:
-            return self._show(sent.filing, str(sent))
+            return self._show_sent(sent)
         messages.success(self.request, _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no})
         return HttpResponseRedirect(url_of(states.EDIT, filing))
 
@@ -131,16 +131,16 @@ class FilingEntryPage(FilingPage, EntryPage):
         try:
             filing = self._store(header, lines)
         except services.EntryAlreadyDeclared as sent:
-            return self._show(sent.filing, str(sent))
+            return self._show_sent(sent)
         return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
 
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
         self._require_right_to_declare()
         try:
-            filing = self._store(header, lines)
+            filing = self._store(header, lines, to_declare=True)
         except services.EntryAlreadyDeclared as sent:
-            return self._show(sent.filing, str(sent))
+            return self._show_sent(sent)
         is_signed = settings.CARD_REQUIRED
         if is_signed and not self.is_edit:
             return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
@@ -167,6 +167,11 @@ class FilingEntryPage(FilingPage, EntryPage):
         if not self.user.has_right(states.DECLARE.right):
             raise PermissionDenied
 
+    def _show_sent(self, sent: services.EntryAlreadyDeclared) -> HttpResponse:
+        came_back = sent.filing.status in states.EDITABLE
+        messages.add_message(self.request, messages.WARNING if came_back else messages.SUCCESS, str(sent))
+        return HttpResponseRedirect(url_of(states.VIEW, sent.filing))
+
     def _show(self, filing: Filing, text: str) -> HttpResponse:
         messages.success(self.request, text)
         return HttpResponseRedirect(url_of(states.VIEW, filing))
@@ -174,7 +179,7 @@ class FilingEntryPage(FilingPage, EntryPage):
     def renewed(self) -> Mapping[str, Any]:
         return {"lock_version": self.stored.lock_version} if self.is_behind else {}
 
-    def _store(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> Filing:
+    def _store(self, header: dict[str, Any], lines: list[dict[str, Any]], *, to_declare: bool = False) -> Filing:
         try:
             return services.save_filing(
                 actor=self.user,
@@ -182,6 +187,7 @@ class FilingEntryPage(FilingPage, EntryPage):
                 # A page that does not say which version it shows has none: better asked again than overwritten.
                 lock_version=(header.get("lock_version") or 0) if self.is_edit else None,
                 entry_token=header.get("entry_token"),
+                to_declare=to_declare,
                 header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
                 lines=[services.LineEntry(**line) for line in lines],
             )

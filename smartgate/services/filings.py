@@ -70,10 +70,18 @@ class FilingChanged(ActionRefused):
 
 
 class EntryAlreadyDeclared(Exception):  # noqa: N818 - no error: what was asked for has been done
-    """What was sent is declared already, word for word: a second click, or an answer that was lost on the way. `filing` is that one."""
+    """What was sent is declared already, word for word: a second click, or an answer that was lost on the way. `filing` is that one.
+
+    Customs or its exchange may have sent it back since: then it is for the user to read that before he declares it again.
+    """
 
     def __init__(self, filing: Filing) -> None:
-        super().__init__(_("该票单据已申报，请勿重复提交。"))
+        super().__init__(
+            _("您提交的页面不是该票单据的最新情况：现为“%(state)s”，本次操作没有执行。请先查看状态说明与回执，再决定是否修改、重新申报。")
+            % {"state": filing.status_label}
+            if filing.status in states.EDITABLE
+            else _("该票单据已申报，请勿重复提交。")
+        )
         self.filing = filing
 
 
@@ -85,6 +93,7 @@ def save_filing(
     filing_id: int | None = None,
     lock_version: int | None = None,
     entry_token: UUID | None = None,
+    to_declare: bool = False,
     at: datetime | None = None,
 ) -> Filing:
     """暂存: store a new filing, or the changed contents of one that may be edited (M4 §3.1.2).
@@ -92,7 +101,8 @@ def save_filing(
     A new one gets its numbers, 录入时间 and the state 暂存; an edited one keeps state and numbers. `header` and `lines` must have
     passed the form; grey fields are emptied here once more, whoever calls. `lock_version` is the one the user's page showed. `entry_token`
     marks the page of a new filing: the same contents sent from it again are the same filing; other contents are another one.
-    Contents that a filing has already leave it untouched.
+    Contents that a filing has already leave it untouched; `to_declare` says that 申报 follows, which a page may ask for only when it
+    has shown what became of the last one.
     `at` is the time of entry of a new filing (now when None).
     Raises Filing.DoesNotExist when the filing is not the actor's, ForbiddenTransition when its state forbids editing,
     FilingChanged when it was saved with other contents meanwhile, EntryAlreadyDeclared when just these contents are declared already.
@@ -107,13 +117,14 @@ def save_filing(
         filing = locked(filing_id)
         before = snapshot(filing)
         says_so = _says(before, header, lines)
-        if says_so and filing.status not in states.EDITABLE:
+        is_behind = lock_version is not None and filing.lock_version != lock_version
+        if says_so and (filing.status not in states.EDITABLE or (to_declare and is_behind and filing.version)):
             raise EntryAlreadyDeclared(filing)
         states.require(states.EDIT, filing.status)
         if says_so:
             # Nothing to write: who is being shown what he signs shall not find it changed by his own page.
             return filing
-        if lock_version is not None and filing.lock_version != lock_version:
+        if is_behind:
             raise FilingChanged(
                 _(
                     "该单据在您打开之后已被修改（在其他窗口中或由其他用户）。您录入的内容仍保留在本页；请先查看最新单据，再次暂存将以本页内容为准。"
@@ -145,7 +156,8 @@ def _save_new(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], 
         # The same page, but not the same filing: a window that was copied, or contents that were changed since.
         with transaction.atomic():
             return _create(actor=actor, header=header, lines=lines, entry_token=None, now=now)
-    if made.status not in states.EDITABLE:
+    if made.version:
+        # Also one that came back since: this page has never shown that.
         raise EntryAlreadyDeclared(made)
     return made
 

@@ -5,16 +5,13 @@ import hashlib
 import json
 from base64 import b64decode
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from relay import lanes, registry, services, tasks
@@ -22,6 +19,7 @@ from relay.management.operating import ShellOperator
 from relay.models import Attempt, InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.services import NotInQuarantineError, operations, retry_quarantined
 from relay.services.operations import ResendOutcome, housekeeping
+from tests.races import at_once
 from tests.relay.conftest import Application, Boxes, inbound, outbound, queue
 from tests.relay.messages import receipt, technical
 from tests.relay.rows import make_inbound, make_outbound, make_quarantined
@@ -229,17 +227,7 @@ def test_batches(still_open: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_at_once_are_one(still_open: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         make_outbound(subject=f"done:{number}")
-    barrier = Barrier(2)
-
-    def run() -> int:
-        barrier.wait()
-        try:
-            return housekeeping.empty_old(now=LATER)[0]
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        results = [future.result() for future in [pool.submit(run), pool.submit(run)]]
+    results = at_once(*[lambda: housekeeping.empty_old(now=LATER)[0]] * 2)
     assert sum(results) == 20
     token = lanes.take(housekeeping.LANE)
     make_outbound(subject="done:99")

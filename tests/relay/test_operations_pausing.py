@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier, Event
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from relay.channels.directory import DirectoryChannel
 from relay.management.operating import ShellOperator
 from relay.models import OutboundMessage, OutboundState, Pause
 from relay.services import dispatching, operations
+from tests.races import at_once
 from tests.relay.commands import typed
 from tests.relay.conftest import Application, Boxes, make_due, outbound, queue
 from tests.relay.messages import receipt, technical
@@ -167,21 +168,8 @@ def test_status_shows_the_pause_in_each_row_that_it_covers() -> None:
 
 @pytest.mark.parametrize("rows", [2, 4])
 def test_pausing_at_once_pauses_once(rows: int) -> None:
-    barrier = Barrier(rows)
-
-    def one() -> str:
-        barrier.wait()
-        try:
-            hold("customs")
-        except operations.OperationRefused as refusal:
-            return refusal.code
-        finally:
-            connection.close()
-        return "paused"
-
-    with ThreadPoolExecutor(rows) as pool:
-        results = [future.result() for future in [pool.submit(one) for _ in range(rows)]]
-    assert sorted(results) == ["ALREADY_PAUSED"] * (rows - 1) + ["paused"]
+    results = at_once(*[lambda: hold("customs")] * rows)
+    assert sorted(getattr(result, "code", "paused") for result in results) == ["ALREADY_PAUSED"] * (rows - 1) + ["paused"]
     assert AuditEntry.unscoped.filter(action="relay.pause.begin").count() == 1
 
 

@@ -1,13 +1,10 @@
 """The same id and the same bytes once more: one message, a set of them, dry run, who may not, races."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
-from threading import Barrier
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from core.models import AuditEntry
@@ -18,6 +15,7 @@ from relay.models import InboundMessage, InboundState, OutboundMessage, Outbound
 from relay.registry import OutboundRef
 from relay.services import dispatching, operations
 from relay.services.operations import ResendOutcome
+from tests.races import at_once
 from tests.relay.commands import typed
 from tests.relay.conftest import Application, Boxes, inbound, outbound, queue
 from tests.relay.messages import receipt, technical
@@ -247,17 +245,7 @@ def test_for_people(boxes: Boxes) -> None:
 
 def test_two_resends_at_once_send_once(boxes: Boxes) -> None:
     message, _ = delivered(boxes)
-    barrier = Barrier(4)
-
-    def one() -> ResendOutcome:
-        barrier.wait()
-        try:
-            return operations.resend(message_id=message.message_id, operator=SOMEBODY).outcome
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        results = [future.result() for future in [pool.submit(one) for _ in range(4)]]
+    results = at_once(*[lambda: operations.resend(message_id=message.message_id, operator=SOMEBODY).outcome] * 4)
     assert sorted(results) == [ResendOutcome.ALREADY] * 3 + [ResendOutcome.QUEUED]
     assert AuditEntry.unscoped.filter(action="relay.message.resend").count() == 1
     services.dispatch("customs")
@@ -271,19 +259,7 @@ def test_a_receipt_and_a_resend_at_once_end_in_order(boxes: Boxes) -> None:
     boxes.take_all()
     stored = technical(message.message_id)
     boxes.put(stored)
-    barrier = Barrier(2)
-
-    def run(job: object) -> None:
-        barrier.wait()
-        try:
-            job()  # type: ignore[operator]
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [lambda: services.receive("customs"), lambda: operations.resend(message_id=message.message_id, operator=SOMEBODY)]
-        for future in [pool.submit(run, job) for job in jobs]:
-            future.result()
+    at_once(lambda: services.receive("customs"), lambda: operations.resend(message_id=message.message_id, operator=SOMEBODY))
     services.dispatch("customs")
     if boxes.take_all():
         boxes.put(stored)

@@ -574,3 +574,38 @@ def test_a_new_filing_declared_and_sent_again_leads_to_the_one_that_was_declared
     assert response.redirect_chain == [(f"/smartgate/filings/{Filing.unscoped.get().pk}/", 302)]
     assert "该票单据已申报，请勿重复提交" in response.content.decode()
     assert OutboundMessage.objects.count() == 1
+
+
+@pytest.mark.covers("SGW-02", "SGW-04")
+@pytest.mark.parametrize("page", ["new", "edit", "edit and change"])
+@pytest.mark.parametrize("came_back", ["rejected", "refused"])
+def test_a_declaration_sent_again_after_it_came_back_waits_until_that_was_read(operator, operator_client, page, came_back):
+    """The answer to 申报 was lost, and the browser sends the same once more when customs has said no to it meanwhile."""
+    if page == "new":
+        url, data = NEW, entry_post("declare_confirmed", entry_token=operator_client.get(NEW).context["form"]["entry_token"].value())
+    else:
+        url = f"/smartgate/filings/{make_filing(operator).pk}/edit/"
+        data = entry_post("declare_confirmed", header={"remark": "改过"} if "change" in page else {}, lock_version=1)
+    operator_client.post(url, data)
+    filing = Filing.unscoped.get()
+    if came_back == "rejected":
+        receive_technical_receipt(filing.message_id)
+        receive_receipt(filing, "REJECTED", note="重量与舱单不符")
+    else:
+        receive_technical_receipt(filing.message_id, "REJECTED", note="报文格式不符")
+    again = operator_client.post(url, data, follow=True)
+    assert again.redirect_chain == [(f"/smartgate/filings/{filing.pk}/", 302)]
+    shown = again.content.decode()
+    assert "您提交的页面不是该票单据的最新情况" in shown
+    assert ("重量与舱单不符" if came_back == "rejected" else "报文格式不符") in shown
+    assert (status_of(filing), OutboundMessage.objects.filter(message_type="SGW101").count()) == (came_back_as(came_back), 1)
+
+    edit = f"/smartgate/filings/{filing.pk}/edit/"
+    version = operator_client.get(edit).context["form"]["lock_version"].value()
+    operator_client.post(edit, entry_post("declare_confirmed", header={"remark": filing.remark}, lock_version=version))
+    assert status_of(filing) == FilingStatus.DECLARED, "who has read it may declare the same once more"
+    assert OutboundMessage.objects.filter(message_type="SGW101").count() == 2
+
+
+def came_back_as(how):
+    return FilingStatus.REJECTED if how == "rejected" else FilingStatus.RELAY_FAILED

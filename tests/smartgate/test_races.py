@@ -1,42 +1,16 @@
 """Two at once, on real PostgreSQL with real transactions: nothing is doubled, nothing half done."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection
 
-from core.workflow import ActionRefused
 from relay.models import OutboundMessage
 from smartgate import services
 from smartgate.models import Filing, FilingStatus
+from tests.races import at_once, refusals
 from tests.smartgate.factories import header, line, make_filing
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*jobs: Callable[[], Any]) -> list[Any]:
-    """Run the jobs in threads that start together; their results, or the refusals they raised."""
-    barrier = Barrier(len(jobs))
-
-    def run(job: Callable[[], Any]) -> Any:
-        barrier.wait()
-        try:
-            return job()
-        except ActionRefused as refusal:
-            return refusal
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs))
-
-
-def refusals(results: list[Any]) -> int:
-    return sum(isinstance(result, ActionRefused) for result in results)
 
 
 def test_a_filing_declared_twice_at_once_is_sent_once(operator):

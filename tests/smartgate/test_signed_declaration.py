@@ -1,11 +1,9 @@
 """申报 with the card (CARD-05, CARD-07, SGW-04): what counts goes out with its evidence, everything else goes nowhere."""
 
 import base64
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -14,7 +12,7 @@ from django.db import connection
 from lxml import etree
 
 from accounts.models import BoundCard, EvidenceKind, RevocationProof, SignatureEvidence, User
-from accounts.services import bound_cards, card_signing
+from accounts.services import bound_cards
 from accounts.services.card_signing import CardRefused, Presented
 from accounts.signatures import cards
 from accounts.signatures.algorithms import Algorithm
@@ -28,8 +26,8 @@ from smartgate.models import Filing, FilingStatus
 from tests.accounts.card_holders import bind, card_of, signed
 from tests.accounts.conftest import publish_list
 from tests.cards import Authorities, Card, openssl_accepts
+from tests.races import at_once, meanwhile, refusals
 from tests.smartgate.factories import header, line, make_filing
-from tests.smartgate.test_races import at_once, refusals
 from tests.smartgate.wire import NS, receive_receipt, receive_technical_receipt
 
 NAMES = {KeyType.SM2: Algorithm.SM2_SM3, KeyType.RSA_2048: Algorithm.RSA_SHA256, KeyType.P256: Algorithm.ECDSA_SHA256}
@@ -153,20 +151,6 @@ class TestAccepted:
         declare(operator, filing, card)
         assert list(SignatureEvidence.unscoped.order_by("version").values_list("version", flat=True)) == [1, 2]
         assert RevocationProof.objects.count() == 1
-
-
-def wait_until(it_is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not it_is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def somebody_waits() -> bool:
-    """Whether a connection to this database waits for a lock of another."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        return bool(cursor.fetchone()[0])
 
 
 def reject(filing: Filing) -> None:
@@ -386,27 +370,14 @@ class TestTogetherOrNotAtAll:
         assert results[0] is True
         assert OutboundMessage.objects.count() == SignatureEvidence.unscoped.count() == 1 - refusals(results)
 
-    def test_unbinding_while_the_evidence_is_stored_waits_and_blocks_nobody(self, operator, card, monkeypatch):
+    def test_unbinding_while_the_evidence_is_stored_waits_and_blocks_nobody(self, operator, card):
         """Evidence names its signer, a row that 解绑 has locked by then: neither may wait for the other for ever."""
         filing = make_filing(fresh(operator))
         presented = signed(card, text_of(fresh(operator), filing))
-        keep, card_no = card_signing.keep, fresh(operator).ic_card_no
-        with ThreadPoolExecutor(1) as pool:
-            unbinding: list[Future[bool]] = []
-
-            def unbind() -> bool:
-                try:
-                    return bound_cards.unbind(actor=operator, user_id=operator.pk, card_no=card_no)
-                finally:
-                    connection.close()
-
-            def keep_late(**options: Any) -> SignatureEvidence:
-                unbinding.append(pool.submit(unbind))
-                wait_until(lambda: somebody_waits() or unbinding[0].done())
-                return keep(**options)
-
-            monkeypatch.setattr(card_signing, "keep", keep_late)
+        card_no = fresh(operator).ic_card_no
+        unbind = partial(bound_cards.unbind, actor=operator, user_id=operator.pk, card_no=card_no)
+        with meanwhile("accounts.services.card_signing.keep", unbind) as unbound:
             services.declare_filing(actor=fresh(operator), filing_id=filing.pk, presented=presented)
-            assert unbinding[0].result(timeout=10) is True
+        assert unbound.result() is True
         assert OutboundMessage.objects.count() == SignatureEvidence.unscoped.count() == 1
         assert not BoundCard.unscoped.exists()
