@@ -329,6 +329,10 @@ CARD_REVOCATION_TIMEOUT_SECONDS: float = env.float("CARD_REVOCATION_TIMEOUT_SECO
 #: Whether RSA cards may sign over SHA-1, because their software knows nothing else.
 CARD_ACCEPT_SHA1: bool = env.bool("CARD_ACCEPT_SHA1", default=False)
 
+# -- Watching -----------------------------------------------------------------------------------
+#: How often a process adds what it has counted to Redis; the tests do it themselves.
+METRICS_EVERY_SECONDS: float = 0 if PORTAL_MODE == "test" else 1.0
+
 # -- Language, time, numbers --------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("简体中文"))]

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay import registry
+from relay import metrics, registry
 from relay.channels import open_channel
 from relay.channels.base import BoxedLetter, Letter, SendResult
 from relay.models import Attempt, AttemptOutcome, OutboundMessage, OutboundState
@@ -54,7 +54,7 @@ _CLAIM = """
            ) AS chosen
      WHERE claimed.id = chosen.id
     RETURNING claimed.id, claimed.message_id, claimed.message_type, claimed.subject, claimed.request_id, claimed.content,
-              claimed.attempts, claimed.sent_at IS NOT NULL
+              claimed.attempts, claimed.sent_at IS NOT NULL, claimed.partner, claimed.created_at
 """
 
 # Only what is still ours and still unfinished: the receipt may have come while the file was being written.
@@ -83,6 +83,8 @@ class Claimed:
     content: bytes
     attempts: int
     sent_before: bool
+    partner: str
+    created_at: datetime
 
 
 def dispatch(partner: str) -> int:
@@ -110,8 +112,8 @@ def claim(partner: str, token: UUID, limit: int = BATCH) -> list[Claimed]:
         cursor.execute(_CLAIM, {"token": token, "lease": settings.RELAY_LEASE_SECONDS, "partner": partner, "limit": limit})
         rows = sorted(cursor.fetchall())
     return [
-        Claimed(pk, message_id, message_type, subject, request_id, bytes(content), attempts, sent_before)
-        for pk, message_id, message_type, subject, request_id, content, attempts, sent_before in rows
+        Claimed(pk, message_id, message_type, subject, request_id, bytes(content), *rest)
+        for pk, message_id, message_type, subject, request_id, content, *rest in rows
     ]
 
 
@@ -132,6 +134,9 @@ def record(claimed: Sequence[Claimed], results: Sequence[SendResult], token: UUI
             for message, result in zip(claimed, results, strict=True)
         )
     for message, result in zip(claimed, results, strict=True):
+        metrics.note_attempt(message.partner, message.message_type, result.outcome)
+        if not message.sent_before and result.outcome != AttemptOutcome.ERROR:
+            metrics.note_left(message.partner, message.message_type, (now - message.created_at).total_seconds())
         log.log(
             30 if result.outcome == AttemptOutcome.ERROR else 20,
             "relay_attempt",
@@ -225,6 +230,7 @@ def refuse(message: OutboundMessage, at: datetime, code: str, reason: str) -> No
         code=code,
         reason=reason,
     )
+    metrics.note_refused(message)
     hooks = registry.outbound_hooks(message.message_type)
     if hooks is not None and hooks.on_refused is not None:
         hooks.on_refused(reference(message), at, message.reason_code, reason)

@@ -17,7 +17,7 @@ from django.db import DataError, connection, transaction
 from django.utils import timezone
 from lxml import etree
 
-from relay import registry
+from relay import metrics, registry
 from relay.conf import BATCH_BYTES, handler_attempts
 from relay.envelope import RECEIPT_TYPE, read, text_of
 from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
@@ -142,6 +142,7 @@ def _handle_alone(message: InboundMessage, token: UUID) -> None:
     except MessageRefused as refusal:
         _set_aside(message, token, refusal.code, refusal.reason)
     except Exception as error:
+        metrics.HANDLER_FAILURES.count(partner=message.partner, message_type=message.message_type)
         log.exception("relay_handler_failed", attempt=message.attempts, **_log_context(message))
         if message.attempts >= handler_attempts():
             _set_aside(message, token, "HANDLER_FAILED", repr(error))
@@ -156,6 +157,7 @@ def _run(messages: Sequence[InboundMessage], token: UUID) -> None:
     with transaction.atomic():
         notes = _run_in_transaction(messages, token)
     for message, note in zip(messages, notes, strict=True):
+        metrics.HANDLED.count(partner=message.partner, message_type=message.message_type)
         log.info("relay_handled", message_type=message.message_type, outcome=note, **_log_context(message))
 
 
@@ -219,6 +221,7 @@ def _deliver(original: OutboundMessage, now: datetime) -> None:
     """The partner has it: its receipt says so, or it answers, which it could not do without having it."""
     original.state = OutboundState.DELIVERED
     original.finished_at = now
+    metrics.note_delivered(original, now)
     hooks = registry.outbound_hooks(original.message_type)
     if hooks is not None and hooks.on_delivered is not None:
         hooks.on_delivered(reference(original), now)
@@ -262,4 +265,5 @@ def _set_aside(message: InboundMessage, token: UUID, code: str, reason: str) -> 
         lease_token=None,
         leased_until=None,
     )
+    metrics.note_quarantined(message.partner, code)
     log.warning("relay_quarantined", message_type=message.message_type, code=code, reason=reason, **_log_context(message))

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay import registry
+from relay import metrics, registry
 from relay.conf import portions
 from relay.envelope import RECEIPT_TYPE, Envelope, UnreadableMessageError, text_of, type_and_id, uuid_or_none
 from relay.envelope import read as read_envelope
@@ -170,6 +170,7 @@ def _set_aside(message: InboundMessage, error: UnreadableMessageError) -> None:
     message.send_time = None
     message.reason_code = error.code
     message.reason_text = error.reason
+    metrics.note_quarantined(message.partner, error.code)
     log.warning("relay_quarantined", partner=message.partner, file=message.file_name, code=error.code, reason=error.reason)
 
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from relay import lanes
+from relay import lanes, metrics
 from relay.channels import open_channel
 from relay.channels.base import Channel, ReceivedFile, printable
 from relay.conf import portions
@@ -125,7 +125,9 @@ def store(partner: str, files: Sequence[ReceivedFile]) -> dict[str, int]:
                     "digests": [digest for digest, _ in portion],
                 },
             )
-            repeated |= {by_digest[bytes(digest)].name: row_id for row_id, digest, was_there in cursor.fetchall() if was_there}
+            again = {by_digest[bytes(digest)].name: row_id for row_id, digest, was_there in cursor.fetchall() if was_there}
+        metrics.note_received(partner, new=len(portion) - len(again), again=len(again))
+        repeated |= again
     return repeated
 
 
@@ -160,6 +162,7 @@ def note_unread(partner: str, file: ReceivedFile) -> int | None:
     if wants_answer(refusal):
         answer([refusal])
     row.save(force_insert=True)
+    metrics.note_quarantined(partner, file.reason_code)
     log.warning("relay_quarantined", partner=partner, file=printable(file.name), code=file.reason_code, reason=file.reason)
     return None
 
