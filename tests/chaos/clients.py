@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Client(threading.Thread):
         self._url, self._username, self._plates, self._outcome, self._stopped = url, username, plates, outcome, stop
         self._session = requests.Session()
         self._session.trust_env = False
+        self._csrf_token = ""
 
     def run(self) -> None:
         """Log in, and declare one filing after the other."""
@@ -79,34 +81,42 @@ class Client(threading.Thread):
         answer = self._ask("POST", "/accounts/login/", {**fields, "csrfmiddlewaretoken": _token(page)})
         if "/accounts/login/" in answer.url:
             raise AssertionError(f"{self._username} is not let in: {_problems(answer)}")
+        self._csrf_token = _token(self._ask("GET", NEW))
 
     def _declare(self, plate: str) -> None:
-        page = self._ask("GET", NEW)
-        if "/accounts/login/" in page.url:
+        """Fill in 新增, which a browser keeps open, and confirm what it asks."""
+        data = {**_filing(plate), "entry_token": str(uuid.uuid4())}
+        asked = self._ask("POST", NEW, {**data, "csrfmiddlewaretoken": self._csrf_token, "action": "declare"})
+        if "/accounts/login/" in asked.url:
             self._log_in()
-            page = self._ask("GET", NEW)
-        data = {**_filing(plate), "csrfmiddlewaretoken": _token(page), "entry_token": _hidden(page, "entry_token")}
-        asked = self._ask("POST", NEW, {**data, "action": "declare"})
+            asked = self._ask("POST", NEW, {**data, "csrfmiddlewaretoken": self._csrf_token, "action": "declare"})
         if not (text := _text_to_sign(asked)):
-            return self._note(plate, asked, is_declared=False)
+            return self._fault(plate, asked)
         signature = {"certificate": self._card.certificate, "signature": self._card.sign(text)}
         hidden = {name: _hidden(asked, name) for name in ("csrfmiddlewaretoken", "lock_version")}
         path = asked.url.removeprefix(self._url)
-        answer = self._ask("POST", path, {**data, **hidden, **signature, "action": "declare_confirmed"})
-        if "?" in answer.url or "/edit" in answer.url:
+        answer = self._send("POST", path, {**data, **hidden, **signature, "action": "declare_confirmed"})
+        page = path.partition("edit/")[0]
+        if answer.headers.get("Location") != page:
             # What got no answer was sent again; by then customs may have answered. His own page of the filing tells.
-            answer = self._ask("GET", path.partition("edit/")[0])
-        return self._note(plate, answer, is_declared=_status(answer) not in ("", "暂存"))
-
-    def _note(self, plate: str, answer: requests.Response, *, is_declared: bool) -> None:
+            answer = self._send("GET", page)
+            if _status(answer) in ("", "暂存"):
+                return self._fault(plate, answer)
         with self._outcome.lock:
-            if is_declared:
-                self._outcome.declared[plate] = answer.url
-            else:
-                self._outcome.faults.append(f"{plate}: {answer.url} {_problems(answer)}")
+            self._outcome.declared[plate] = page
+        return None
+
+    def _fault(self, plate: str, answer: requests.Response) -> None:
+        with self._outcome.lock:
+            self._outcome.faults.append(f"{plate}: {answer.url} {_problems(answer)}")
 
     def _ask(self, method: str, path: str, data: dict[str, str] | None = None) -> requests.Response:
-        """One request, again and again until it is answered; redirects are followed by requests of their own, which only read."""
+        """A request and the page that it leads to; a redirect is followed by a request of its own, which only reads."""
+        answer = self._send(method, path, data)
+        return self._ask("GET", answer.headers["Location"].removeprefix(self._url)) if answer.is_redirect else answer
+
+    def _send(self, method: str, path: str, data: dict[str, str] | None = None) -> requests.Response:
+        """One request, again and again until it is answered."""
         while not self._stopped.is_set():
             try:
                 answer = self._session.request(
@@ -118,8 +128,6 @@ class Client(threading.Thread):
                     allow_redirects=False,
                 )
                 if answer.status_code < 500:
-                    if answer.is_redirect:
-                        return self._ask("GET", answer.headers["Location"].removeprefix(self._url))
                     return answer
             except requests.RequestException:
                 pass
