@@ -2,7 +2,8 @@
 
 Old messages lose their bytes, never their row: their ids and digests are what a late repeat is known by (docs/adr/0092).
 
-The tables grow to millions of rows of which a few hundred are unfinished, so every index the workers use is partial.
+The tables grow to millions of rows of which a few hundred are unfinished, so every index the workers use is partial. Half of each page
+is left for the new versions of its rows, of which every message has two or three (migration 0003, docs/adr/0098).
 Rows are written by `relay.services` only. They are operators' records: no view of an application reads them, and the
 enterprise a message belongs to is kept as a bare number because the relay knows no accounts.
 """
@@ -183,6 +184,9 @@ class InboundMessage(models.Model):
             models.Index(fields=["received_at", "id"], name="relay_in_time"),
             models.Index(fields=["subject", "id"], name="relay_in_subject", condition=~models.Q(subject="")),
             models.Index(fields=["received_at", "id"], name="relay_in_kept", condition=models.Q(emptied_at__isnull=True)),
+            # Rare rows, which the page would look for in the whole table.
+            models.Index(fields=["received_at", "id"], name="relay_in_discarded", condition=models.Q(state=InboundState.DISCARDED)),
+            models.Index(fields=["reason_code", "received_at", "id"], name="relay_in_reason", condition=~models.Q(reason_code="")),
             # Both also for the database itself, which looks here before a message that is referred to may go.
             models.Index(fields=["original"], name="relay_in_original", condition=models.Q(original__isnull=False)),
             models.Index(fields=["answer"], name="relay_in_answer", condition=models.Q(answer__isnull=False)),

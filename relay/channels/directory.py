@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -51,8 +52,7 @@ class DirectoryChannel:
 
     def send(self, letters: Sequence[Letter]) -> list[SendResult]:
         """Write each letter into OutBox; see Channel.send."""
-        with ThreadPoolExecutor(min(WRITERS, len(letters) or 1)) as pool:
-            results = list(pool.map(self._write, letters))
+        results = list(_writers(os.getpid()).map(self._write, letters))
         if any(result.outcome != AttemptOutcome.ERROR for result in results):
             try:
                 _flush_directory(self.out_box)
@@ -137,9 +137,8 @@ class DirectoryChannel:
 
     def forget(self, files: Sequence[ReceivedFile]) -> set[str]:
         """Delete from InBox what is stored; see Channel.forget. What cannot be deleted is read again and found to be a repeat."""
-        with ThreadPoolExecutor(WRITERS) as pool:
-            gone = pool.map(self._delete, files)
-            return {file.name for file, is_gone in zip(files, gone, strict=True) if is_gone}
+        gone = _writers(os.getpid()).map(self._delete, files)
+        return {file.name for file, is_gone in zip(files, gone, strict=True) if is_gone}
 
     def _delete(self, file: ReceivedFile) -> bool:
         try:
@@ -180,6 +179,12 @@ class DirectoryChannel:
                         os.unlink(entry.path)
                 except FileNotFoundError:
                     continue
+
+
+@lru_cache(maxsize=1)
+def _writers(_pid: int) -> ThreadPoolExecutor:
+    """The threads of this process, which stay: starting them took longer than writing a small batch. A fork has none of its parent's."""
+    return ThreadPoolExecutor(WRITERS, thread_name_prefix="relay-writer")
 
 
 def _letters_in(box: Path) -> list[BoxedLetter]:

@@ -1,5 +1,6 @@
 """The directory exchange keeps the contract of channels."""
 
+import multiprocessing
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from relay.channels.base import Letter
 from relay.channels.directory import DirectoryChannel
 from tests.relay.channel_contract import ChannelContract
 from tests.relay.conftest import Boxes
@@ -79,3 +81,15 @@ def second(partner: BoxPartner, settings: Any) -> BoxPartner:
 
 class TestDirectoryChannel(ChannelContract):
     """Files in boxes."""
+
+
+def test_a_fork_sends_by_threads_of_its_own(tmp_path: Path) -> None:
+    """Those of its parent are not there: what is given to them would never be written."""
+    channel = DirectoryChannel(tmp_path, "customs")
+    mine, its = (Letter(uuid.uuid4(), "SGW101", b"<Package/>") for _ in range(2))
+    channel.send([mine])
+    child = multiprocessing.get_context("fork").Process(target=channel.send, args=([its],))
+    child.start()
+    child.join(60)
+    child.kill()
+    assert {path.name for path in channel.out_box.glob("*.xml")} == {mine.file_name, its.file_name}

@@ -11,6 +11,8 @@ import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -36,6 +38,8 @@ LANE: Final = "housekeeping"
 MessageT = TypeVar("MessageT", OutboundMessage, InboundMessage)
 #: What nobody is going to do anything with any more.
 _DECIDED: Final = (InboundState.HANDLED, InboundState.DISCARDED)
+#: All others, one by one: each has a partial index of its own, and of a list PostgreSQL would read the whole table, batch for batch.
+_UNSETTLED: Final = reduce(or_, (Q(state=state) for state in InboundState if state not in _DECIDED))
 
 
 def cut_off(now: datetime) -> datetime | None:
@@ -83,7 +87,7 @@ def _while_ours(batches: Iterator[list[MessageT]], token: UUID, until: float) ->
 
 def _old_outbound(before: datetime) -> Iterator[list[OutboundMessage]]:
     """Ended messages of conversations that are over. Our own receipts go with what they answer."""
-    unsettled = InboundMessage.objects.exclude(state__in=_DECIDED)
+    unsettled = InboundMessage.objects.filter(_UNSETTLED)
     rows = (
         OutboundMessage.objects.filter(emptied_at__isnull=True, finished_at__isnull=False, created_at__lt=before)
         .exclude(message_type=RECEIPT_TYPE)
