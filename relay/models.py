@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from relay.envelope import file_name_of
 
+#: Reason code of a technical receipt that says "stored" of a message that the partner had refused: somebody has to ask.
+CONTRADICTS_REFUSAL = "CONTRADICTS_REFUSAL"
+
 
 class OutboundState(models.TextChoices):
     """queued → sent → delivered or refused. A technical receipt ends at `sent`: nobody answers it."""
@@ -58,6 +61,9 @@ class OutboundMessage(models.Model):
     leased_until = models.DateTimeField(_("占用到期"), null=True)
     emptied_at = models.DateTimeField(_("内容清除时间"), null=True)
     sha256 = models.BinaryField(_("摘要"), max_length=32, null=True, help_text=_("内容清除时留下"))
+    delivered_before = models.BooleanField(
+        _("重发前已送达"), default=False, db_default=False, help_text=_("重发后等待回执一次；逾期没有回执，仍为已送达")
+    )
 
     class Meta:
         verbose_name = _("发出报文")
@@ -82,6 +88,11 @@ class OutboundMessage(models.Model):
             models.Index(fields=["partner", "due_at"], name="relay_out_due", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["partner", "subject", "id"], name="relay_out_order", condition=models.Q(finished_at__isnull=True)),
             models.Index(fields=["partner", "message_type"], name="relay_out_refused", condition=models.Q(state=OutboundState.REFUSED)),
+            models.Index(
+                fields=["partner", "due_at"],
+                name="relay_out_known",
+                condition=models.Q(finished_at__isnull=True, delivered_before=True),
+            ),
             # The operators' pages, each condition in their order; and what housekeeping has not emptied yet.
             models.Index(fields=["created_at", "id"], name="relay_out_time"),
             models.Index(fields=["message_type", "created_at", "id"], name="relay_out_type"),
@@ -96,6 +107,11 @@ class OutboundMessage(models.Model):
     def file_name(self) -> str:
         """Name of its file in the boxes."""
         return file_name_of(self.message_type, self.message_id)
+
+    @property
+    def is_to_go_again(self) -> bool:
+        """Whether an operator has it sent once more and that copy has not gone: what the partner says now, it says of an earlier one."""
+        return self.state == OutboundState.QUEUED and self.sent_at is not None
 
 
 class AttemptOutcome(models.TextChoices):

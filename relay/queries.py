@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
@@ -11,7 +12,7 @@ from django.utils import timezone
 from relay import registry
 from relay.conf import partners
 from relay.envelope import RECEIPT_TYPE
-from relay.models import Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
+from relay.models import CONTRADICTS_REFUSAL, Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
 
 #: Over how long the rates are taken.
 RATE_SECONDS: Final = 300
@@ -188,3 +189,9 @@ def inbound_as_json(message: InboundMessage) -> dict[str, Any]:
         "answer_result": message.answer_result,
         "outcome": message.outcome,
     }
+
+
+def contradicting_receipts() -> QuerySet[InboundMessage, UUID | None]:
+    """Ids of refused messages that the partner says it has stored after all, as long as nobody has asked it."""
+    held = InboundMessage.objects.filter(state=InboundState.QUARANTINED, reason_code=CONTRADICTS_REFUSAL)
+    return held.values_list("original__message_id", flat=True)

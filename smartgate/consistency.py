@@ -7,6 +7,7 @@ because a restored backup, a bug or a hand in the database can bring them about,
 from typing import Final
 
 from relay.consistency import Check
+from relay.models import CONTRADICTS_REFUSAL
 from smartgate.models import FilingStatus
 from smartgate.states import Event
 
@@ -94,12 +95,18 @@ CHECKS: Final = (
           JOIN smartgate_filingreceipt AS receipt ON receipt.filing_id = filing.id AND receipt.version = filing.version
          WHERE filing.status = 'relay_failed' AND receipt.event <> %(rejected)s AND NOT receipt.disowned
          GROUP BY filing.id
-         ORDER BY filing.id
+        UNION ALL
+        SELECT filing.trip_no, filing.data_center_no, filing.status, filing.message_id, answer.message_type
+          FROM relay_inboundmessage AS answer
+          JOIN relay_outboundmessage AS message ON message.id = answer.original_id
+          JOIN smartgate_filing AS filing ON filing.message_id = message.message_id
+         WHERE answer.state = 'quarantined' AND answer.reason_code = %(contradicts)s AND filing.status = 'relay_failed'
+         ORDER BY trip_no
         """,
         _ABOUT,
         "customs' exchange refused its message {message_id}, and customs has answered it: {events}. Nobody can declare or delete it",
         "ask customs by SeqNo whether it holds the filing. If so: " + _SETTLE + "; if not: the same with --not-delivered",
-        {"rejected": Event.REJECTED.value},
+        {"rejected": Event.REJECTED.value, "contradicts": CONTRADICTS_REFUSAL},
     ),
     Check(
         "smartgate.answer_set_aside",
@@ -108,12 +115,13 @@ CHECKS: Final = (
           FROM relay_inboundmessage AS answer
           JOIN relay_outboundmessage AS message ON message.id = answer.original_id
           JOIN smartgate_filing AS filing ON filing.message_id = message.message_id
-         WHERE answer.state = 'quarantined'
+         WHERE answer.state = 'quarantined' AND NOT (answer.reason_code = %(contradicts)s AND filing.status = 'relay_failed')
          ORDER BY filing.id, answer.id
         """,
         _ABOUT,
         "an answer to it is in quarantine: inbound {inbound_id}, {reason_code}",
         "manage.py relay_quarantine show {inbound_id}, then retry {inbound_id} or discard {inbound_id} --reason …",
+        {"contradicts": CONTRADICTS_REFUSAL},
     ),
     Check(
         "smartgate.superseded",

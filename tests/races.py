@@ -33,14 +33,8 @@ def refusals(results: list[Any]) -> int:
     return sum(isinstance(result, Exception) for result in results)
 
 
-@contextmanager
-def meanwhile(step: str, job: Callable[[], Any], *, after: bool = False, refusal: type[Exception] = ActionRefused) -> Iterator[Future[Any]]:
-    """When `step` (a function, by its dotted name) is called in the body, `job` begins in another thread: before the step, or `after` it.
-
-    The body goes on when that one waits for a lock, or is through: which of the two is first is no matter of luck. What came of the
-    job, or the refusal it raised, is the result of what this gives.
-    """
-    plain: Callable[..., Any] = resolve_name(step)
+def begun(job: Callable[[], Any], *, refusal: type[Exception] = ActionRefused) -> Future[Any]:
+    """Begin `job` in another thread, and come back when it waits for a lock, or is through; its result, or the refusal it raised."""
     outcome: Future[Any] = Future()
 
     def run() -> None:
@@ -49,26 +43,42 @@ def meanwhile(step: str, job: Callable[[], Any], *, after: bool = False, refusal
         except BaseException as error:
             outcome.set_exception(error)
 
+    Thread(target=run).start()
+    wait_until(lambda: outcome.done() or somebody_waits())
+    return outcome
+
+
+@contextmanager
+def meanwhile(step: str, job: Callable[[], Any], *, after: bool = False) -> Iterator[list[Any]]:
+    """When `step` (a function, by its dotted name) is called in the body, `job` begins in another thread: before the step, or `after` it.
+
+    The body goes on when that one waits for a lock, or is through: which of the two is first is no matter of luck. In the end the
+    list holds what came of the job.
+    """
+    plain: Callable[..., Any] = resolve_name(step)
+    outcomes: list[Future[Any]] = []
+    results: list[Any] = []
+    is_begun = False
+
+    def begin() -> None:
+        nonlocal is_begun
+        if not is_begun:
+            is_begun = True
+            outcomes.append(begun(job))
+
+    def stepping(*args: Any, **options: Any) -> Any:
+        if not after:
+            begin()
+        done = plain(*args, **options)
+        if after:
+            begin()
+        return done
+
     with pytest.MonkeyPatch.context() as patch:
-
-        def begin() -> None:
-            if not outcome.running() and not outcome.done():
-                outcome.set_running_or_notify_cancel()
-                Thread(target=run).start()
-                wait_until(lambda: outcome.done() or somebody_waits())
-
-        def stepping(*args: Any, **options: Any) -> Any:
-            if not after:
-                begin()
-            done = plain(*args, **options)
-            if after:
-                begin()
-            return done
-
         patch.setattr(step, stepping)
-        yield outcome
-        assert outcome.running() or outcome.done(), f"{step} was not called"
-        outcome.result(SECONDS)
+        yield results
+        assert is_begun, f"{step} was not called"
+        results.append(outcomes[0].result(SECONDS))
 
 
 def wait_until(it_is_so: Callable[[], bool]) -> None:

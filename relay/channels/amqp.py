@@ -100,7 +100,7 @@ class AmqpChannel:
         return []
 
     def withdraw(self, letters: Sequence[BoxedLetter]) -> None:
-        """What is in a queue is not given back; see Channel.withdraw."""
+        """What is in a queue is not given back (docs/adr/0096); see Channel.withdraw."""
 
     # -- in --------------------------------------------------------------------------------------
 

@@ -54,7 +54,22 @@ _CLAIM = """
            ) AS chosen
      WHERE claimed.id = chosen.id
     RETURNING claimed.id, claimed.message_id, claimed.message_type, claimed.subject, claimed.request_id, claimed.content,
-              claimed.attempts, claimed.sent_at IS NOT NULL, claimed.partner, claimed.created_at
+              claimed.attempts, claimed.sent_at IS NOT NULL, claimed.partner, claimed.created_at, claimed.delivered_before
+"""
+
+# What had been delivered and was sent once more: a partner that drops the repeat without a word has it nevertheless (docs/adr/0095).
+_DELIVERED_AS_BEFORE = """
+    UPDATE relay_outboundmessage AS message
+       SET state = 'delivered', finished_at = statement_timestamp(), lease_token = NULL, leased_until = NULL
+      FROM (
+            SELECT id FROM relay_outboundmessage
+             WHERE partner = %(partner)s AND finished_at IS NULL AND delivered_before AND state = 'sent'
+               AND due_at <= statement_timestamp() AND (leased_until IS NULL OR leased_until < statement_timestamp())
+             ORDER BY id
+               FOR UPDATE SKIP LOCKED
+           ) AS unanswered
+     WHERE message.id = unanswered.id
+    RETURNING message.message_id
 """
 
 # Only what is still ours and still unfinished: the receipt may have come while the file was being written.
@@ -85,6 +100,7 @@ class Claimed:
     sent_before: bool
     partner: str
     created_at: datetime
+    delivered_before: bool
 
 
 def dispatch(partner: str) -> int:
@@ -94,6 +110,7 @@ def dispatch(partner: str) -> int:
     """
     awake(partner)
     channel = open_channel(partner)
+    _end_unanswered_repeats(partner)
     done = 0
     while claimed := claim(partner, token := uuid4()):
         results = channel.send(
@@ -115,6 +132,15 @@ def claim(partner: str, token: UUID, limit: int = BATCH) -> list[Claimed]:
         Claimed(pk, message_id, message_type, subject, request_id, bytes(content), *rest)
         for pk, message_id, message_type, subject, request_id, content, *rest in rows
     ]
+
+
+def _end_unanswered_repeats(partner: str) -> None:
+    """What was delivered before an operator had it sent again has waited for a receipt once; now it is delivered as it was."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_DELIVERED_AS_BEFORE, {"partner": partner})
+        unanswered = [str(message_id) for (message_id,) in cursor.fetchall()]
+    if unanswered:
+        log.info("relay_repeat_unanswered", partner=partner, message_ids=unanswered)
 
 
 def record(claimed: Sequence[Claimed], results: Sequence[SendResult], token: UUID) -> None:
@@ -153,8 +179,9 @@ def record(claimed: Sequence[Claimed], results: Sequence[SendResult], token: UUI
 def _wait(message: Claimed, sent: bool) -> timedelta:
     if not sent:
         return timedelta(seconds=backoff_seconds(message.attempts, ERROR_BACKOFF_SECONDS))
-    # However often our own disk refused it: for its receipt the first copy to leave waits the plain time.
-    earlier = message.attempts if message.sent_before else 0
+    # However often our own disk refused it: for its receipt the first copy to leave waits the plain time, and so does what an operator
+    # sends again.
+    earlier = message.attempts if message.sent_before and not message.delivered_before else 0
     return timedelta(seconds=backoff_seconds(earlier, float(settings.RELAY_RECEIPT_TIMEOUT_SECONDS)))
 
 
@@ -183,7 +210,7 @@ def collect_returned(partner: str) -> int:
                     .defer("content")
                     .first()
                 )
-                if message is not None and message.finished_at is None:
+                if message is not None and message.finished_at is None and not message.is_to_go_again:
                     refuse(message, timezone.now(), "FAIL_BOX", "the partner's agent put the file into FailBox")
         except Exception:
             log.exception("relay_returned_letter_failed", partner=partner, message_id=str(letter.message_id))
@@ -219,8 +246,9 @@ def refuse(message: OutboundMessage, at: datetime, code: str, reason: str) -> No
     message.finished_at = at
     message.reason_code = code[:32]
     message.reason_text = reason
+    message.delivered_before = False
     message.lease_token = message.leased_until = None
-    message.save(update_fields=["state", "finished_at", "reason_code", "reason_text", "lease_token", "leased_until"])
+    message.save(update_fields=["state", "finished_at", "reason_code", "reason_text", "delivered_before", "lease_token", "leased_until"])
     log.warning(
         "relay_refused",
         request_id=message.request_id,

@@ -20,7 +20,7 @@ from lxml import etree
 from relay import metrics, registry
 from relay.conf import BATCH_BYTES, handler_attempts
 from relay.envelope import RECEIPT_TYPE, read, text_of
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.models import CONTRADICTS_REFUSAL, InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.registry import Incoming, MessageRefused
 from relay.services.dispatching import backoff_seconds, reference, refuse
 from relay.wake import wake
@@ -172,7 +172,7 @@ def _run_in_transaction(messages: Sequence[InboundMessage], token: UUID) -> list
             business = read(bytes(message.content))[1]
             if original is not None:
                 _require_same_subject(message, business, original)
-                if original.finished_at is None and not _is_rejection(message, business):
+                if _is_delivery(message, business, original):
                     _deliver(original, now)
                     delivered.append(original.pk)
             if message.message_type == RECEIPT_TYPE:
@@ -213,8 +213,11 @@ def _require_same_subject(message: InboundMessage, business: etree._Element, ori
         raise MessageRefused("WRONG_ORIGINAL", f"in_reply_to names a message about {original.subject}, the contents are about {subject}")
 
 
-def _is_rejection(message: InboundMessage, business: etree._Element) -> bool:
-    return message.message_type == RECEIPT_TYPE and text_of(business, "Result") == "REJECTED"
+def _is_delivery(message: InboundMessage, business: etree._Element, original: OutboundMessage) -> bool:
+    """Whether this ends the wait for `original`; of one that was delivered and is about to go again, it says what is known."""
+    is_rejection = message.message_type == RECEIPT_TYPE and text_of(business, "Result") == "REJECTED"
+    is_known = original.is_to_go_again and original.delivered_before
+    return original.finished_at is None and not is_rejection and not is_known
 
 
 def _deliver(original: OutboundMessage, now: datetime) -> None:
@@ -230,8 +233,13 @@ def _deliver(original: OutboundMessage, now: datetime) -> None:
 def _technical_receipt(business: etree._Element, original: OutboundMessage | None, now: datetime) -> str:
     if original is None:
         return "names no message of ours"
+    if original.is_to_go_again:
+        # A late word about a copy that went before (docs/adr/0095). The copy that goes now is answered for itself.
+        return "the message is about to go again"
     if text_of(business, "Result") == "REJECTED" and original.finished_at is None:
         refuse(original, now, text_of(business, "Code") or "REJECTED", text_of(business, "Note"))
+    elif text_of(business, "Result") != "REJECTED" and original.state == OutboundState.REFUSED:
+        raise MessageRefused(CONTRADICTS_REFUSAL, f"the partner stored what it had refused before ({original.reason_code}): ask it")
     return f"the message is {original.state}"
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,6 +18,7 @@ from accounts.models import User
 from core import audit
 from core.numbering import next_value
 from core.workflow import ActionRefused
+from relay.queries import contradicting_receipts
 from smartgate import rules, states
 from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus
 
@@ -217,7 +218,7 @@ def check_not_with_customs(filing: Filing) -> None:
 
     The state table keeps such a filing in 发往内网失败 (`domain.md` §3.4); declaring it or another one of its vehicle would double it,
     deleting would lose it. An answer that rejects it agrees with the exchange and stands in nobody's way; nor does one that customs
-    disowned when it was asked (`smartgate.services.settling`).
+    disowned when it was asked (`smartgate.services.settling`). A technical receipt that says "stored" after a refusal is such an answer.
     """
     answers = FilingReceipt.unscoped.filter(filing=OuterRef("pk"), version=OuterRef("version"), disowned=False)
     answers = answers.exclude(event=states.Event.REJECTED)
@@ -228,7 +229,7 @@ def check_not_with_customs(filing: Filing) -> None:
         status=FilingStatus.RELAY_FAILED,
         deleted_at__isnull=True,
     )
-    contradicted = of_the_vehicle.filter(Exists(answers)).first()
+    contradicted = of_the_vehicle.filter(Exists(answers) | Q(message_id__in=contradicting_receipts())).first()
     if contradicted is not None:
         raise ActionRefused(
             _("海关已对车次 %(trip_no)s 作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看该票回执并联系平台客服核实。")

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -19,8 +20,11 @@ from django.utils import timezone
 from relay import registry, services
 from relay.channels import open_channel
 from relay.channels.base import Letter, SendResult
-from relay.models import Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState
-from relay.services import dispatching, storing
+from relay.management.operating import ShellOperator
+from relay.models import CONTRADICTS_REFUSAL, Attempt, AttemptOutcome, InboundMessage, InboundState, OutboundMessage, OutboundState
+from relay.services import dispatching, operations, storing
+from relay.services.operations import ResendOutcome
+from tests.races import at_once, meanwhile
 from tests.relay.conftest import Application, inbound, make_due, outbound, queue
 from tests.relay.messages import read_fields, receipt, technical
 
@@ -78,6 +82,12 @@ def expire_leases() -> None:
     OutboundMessage.objects.filter(lease_token__isnull=False).update(leased_until=past)
     InboundMessage.objects.filter(lease_token__isnull=False).update(leased_until=past)
     storing.lanes.Lane.objects.update(leased_until=past)
+
+
+def _send_of(code: str) -> str:
+    """The dotted name of what hands letters over to this partner."""
+    kind = type(open_channel(code))
+    return f"{kind.__module__}.{kind.__qualname__}.send"
 
 
 def answers(partner: Partner) -> list[bytes]:
@@ -164,40 +174,92 @@ class ChannelContract:
         assert open_channel("customs").send([]) == []
 
     @pytest.mark.covers("RLY-01")
-    def test_two_workers_share_the_work(self, partner: Partner, monkeypatch: pytest.MonkeyPatch) -> None:
-        messages = [queue(number) for number in range(1, 41)]
-        monkeypatch.setattr(dispatching.claim, "__defaults__", (5,))
-        together = threading.Barrier(2, timeout=60)
-        sends = type(open_channel("customs")).send
-        local = threading.local()
+    @pytest.mark.parametrize("workers", [2, 4])
+    def test_workers_share_the_work_and_keep_each_record_in_its_order(
+        self, partner: Partner, monkeypatch: pytest.MonkeyPatch, workers: int
+    ) -> None:
+        """Three messages about each of sixty filings, and twenty about nothing in particular."""
+        messages = [queue(number, version=version) for version in (1, 2, 3) for number in range(1, 61)]
+        messages += [queue(number, subject="") for number in range(61, 81)]
+        monkeypatch.setattr(dispatching.claim, "__defaults__", (7,))
+        kind = type(open_channel("customs"))
+        together, local, sends = threading.Barrier(workers, timeout=60), threading.local(), kind.send
 
         def send(channel: Any, letters: Sequence[Letter]) -> list[SendResult]:
             if not hasattr(local, "met"):
-                local.met = together.wait()  # both hold a batch at the same moment
+                local.met = together.wait()  # all of them hold a batch at the same moment
             return sends(channel, letters)
 
-        monkeypatch.setattr(type(open_channel("customs")), "send", send)
-        self._in_threads(lambda: services.dispatch("customs"))
-        assert sorted(partner.take()) == sorted(of(messages))
+        monkeypatch.setattr(kind, "send", send)
+        taken: list[bytes] = []
+        for expected in (80, 60, 60):
+            assert sum(at_once(*[lambda: services.dispatch("customs")] * workers)) == expected
+            went = partner.take()
+            taken += went
+            for content in went:
+                partner.put(technical(uuid.UUID(read_fields(content, "message_id")[0])), "RCV001")
+            self._receive_all(partner, expected)
+        assert sorted(taken) == sorted(of(messages)), "each once"
+        versions: dict[str, list[str]] = {}
+        for content in taken:
+            versions.setdefault(read_fields(content, "SeqNo")[0], []).extend(read_fields(content, "Version"))
+        assert sorted(set(map(tuple, versions.values()))) == [("1",), ("1", "2", "3")]
+        assert set(Attempt.objects.values_list("outcome", flat=True)) == {AttemptOutcome.SENT}
+        assert Attempt.objects.count() == len(messages)
 
-    @staticmethod
-    def _in_threads(job: Any) -> None:
-        problems: list[BaseException] = []
+    @pytest.mark.covers("RLY-01")
+    @pytest.mark.parametrize("is_answered", [False, True])
+    def test_lease_that_runs_out_during_a_slow_send_doubles_nothing(
+        self, partner: Partner, application: Application, is_answered: bool
+    ) -> None:
+        message = queue()
+        copies: list[bytes] = []
+        recorded: list[Any] = []
 
-        def work() -> None:
-            try:
-                job()
-            except BaseException as error:
-                problems.append(error)
-            finally:
-                connection.close()
+        def take_over() -> int:
+            expire_leases()
+            count = services.dispatch("customs")
+            if is_answered:
+                copies.extend(partner.take())
+                partner.put(technical(message.message_id), "RCV001")
+                self._receive_all(partner, 1)
+            recorded.extend(OutboundMessage.objects.values())
+            return count
 
-        threads = [threading.Thread(target=work) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=90)
-        assert problems == []
+        with meanwhile(_send_of("customs"), take_over) as successor:
+            assert services.dispatch("customs") == 1
+        assert successor == [1]
+        assert list(OutboundMessage.objects.values()) == recorded, "what the slow one has to record changes nothing"
+        assert recorded[0]["state"] == (OutboundState.DELIVERED if is_answered else OutboundState.SENT)
+        assert Attempt.objects.count() == 2, "and is on record all the same"
+        copies += partner.take()
+        assert set(copies) == set(of([message])), "the same id, the same bytes"
+        if not is_answered:
+            partner.put(technical(message.message_id), "RCV001")
+            self._receive_all(partner, 1)
+        assert application.delivered == [message.subject]
+        assert services.dispatch("customs") == 0
+
+    @pytest.mark.covers("RLY-01", "RLY-04")
+    @pytest.mark.parametrize("state", [OutboundState.DELIVERED, OutboundState.REFUSED])
+    def test_operator_settles_during_a_send_and_the_record_of_it_changes_nothing(self, partner: Partner, state: OutboundState) -> None:
+        message = queue()
+        operator = ShellOperator("os:tester")
+
+        def settle() -> Any:
+            sending = operations.resend(message_id=message.message_id, operator=operator).outcome
+            operations.settle(message_id=message.message_id, delivered=state == OutboundState.DELIVERED, reason="x", operator=operator)
+            return sending
+
+        with meanwhile(_send_of("customs"), settle) as resent:
+            services.dispatch("customs")
+        assert resent == [ResendOutcome.SENDING]
+        row = outbound(message)
+        assert (row.state, row.attempts, row.lease_token) == (state, 0, None)
+        services.withdraw_refused("customs")
+        assert set(partner.take()) <= set(of([message]))
+        make_due(message)
+        assert services.dispatch("customs") == 0
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -345,11 +407,31 @@ class ChannelContract:
         assert inbound(state=InboundState.QUARANTINED).repeats == 1
         assert answers(partner) == rejected
 
+    @pytest.mark.covers("RLY-01", "RLY-03")
+    def test_lane_that_runs_out_while_files_are_stored_doubles_nothing(self, partner: Partner, application: Application) -> None:
+        contents = [receipt(number=number) for number in (1, 2, 3)]
+        for content in contents:
+            partner.put(content)
+
+        def take_over() -> int:
+            expire_leases()
+            return services.receive("customs")
+
+        with meanwhile("relay.services.storing.store", take_over) as successor:
+            assert services.receive("customs") == 3
+        assert successor[0] in (0, 3), "a queue has given them to the slow one"
+        assert [bytes(row.content) for row in InboundMessage.objects.order_by("pk")] == contents
+        assert application.events == ["STORED"] * 3
+        assert {row.state for row in InboundMessage.objects.all()} == {InboundState.HANDLED}
+        self._receive_all(partner, 0)
+        assert partner.lying() == 0
+        assert len(set(answers(partner))) == 3
+
     @pytest.mark.covers("RLY-03")
     def test_one_worker_receives_at_a_time(self, partner: Partner, application: Application) -> None:
         for number in range(1, 31):
             partner.put(receipt(number=number))
-        self._in_threads(lambda: services.receive("customs"))
+        at_once(*[lambda: services.receive("customs")] * 2)
         self._receive_all(partner, 0)
         assert InboundMessage.objects.filter(state=InboundState.HANDLED, repeats=0).count() == 30
         assert partner.lying() == 0
@@ -399,6 +481,33 @@ class ChannelContract:
         assert self._collected(1) == 1
         assert outbound(messages[0]).state == OutboundState.REFUSED
         assert len(application.refused) == 2
+
+    @pytest.mark.covers("RLY-01")
+    @pytest.mark.parametrize("holds_it", [True, False])
+    def test_copy_of_a_refused_message_that_the_partner_stores_is_held_until_somebody_has_asked(
+        self, partner: Partner, application: Application, monkeypatch: pytest.MonkeyPatch, holds_it: bool
+    ) -> None:
+        """A copy that goes again while the refusal is on its way; where the channel gives it back, the partner was quicker."""
+        heard: list[bool] = []
+        hooks = replace(registry._outbound["SGW101"], on_settled=lambda _ref, _at, delivered, _reason: heard.append(delivered))
+        monkeypatch.setattr(registry, "_outbound", {"SGW101": hooks})
+        message = queue()
+        services.dispatch("customs")
+        partner.take()
+        make_due(message)
+        services.dispatch("customs")
+        partner.put(technical(message.message_id, result="REJECTED", code="SCHEMA"), "RCV001")
+        self._receive_all(partner, 1)
+        assert outbound(message).state == OutboundState.REFUSED
+        partner.put(technical(message.message_id), "RCV001")
+        self._receive_all(partner, 1)
+        assert outbound(message).state == OutboundState.REFUSED, "who was told so is not contradicted behind his back"
+        held = inbound(state=InboundState.QUARANTINED)
+        assert (held.reason_code, held.original_id) == (CONTRADICTS_REFUSAL, message.pk)
+        operations.settle(message_id=message.message_id, delivered=holds_it, reason="电话答复", operator=ShellOperator("os:tester"))
+        assert outbound(message).state == (OutboundState.DELIVERED if holds_it else OutboundState.REFUSED)
+        assert heard == [holds_it]
+        assert (inbound(pk=held.pk).state, inbound(pk=held.pk).outcome) == (InboundState.DISCARDED, "电话答复")
 
     # -- two partners ----------------------------------------------------------------------------
 

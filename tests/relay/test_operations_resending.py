@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,7 +18,7 @@ from relay.services import dispatching, operations
 from relay.services.operations import ResendOutcome
 from tests.races import at_once
 from tests.relay.commands import typed
-from tests.relay.conftest import Application, Boxes, inbound, outbound, queue
+from tests.relay.conftest import Application, Boxes, inbound, make_due, outbound, queue
 from tests.relay.messages import receipt, technical
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("boxes", "application"), pytest.mark.covers("RLY-04")]
@@ -266,3 +267,114 @@ def test_a_receipt_and_a_resend_at_once_end_in_order(boxes: Boxes) -> None:
     services.receive("customs")
     assert outbound(message).state == OutboundState.DELIVERED
     assert InboundMessage.objects.exclude(state=InboundState.HANDLED).count() == 0
+
+
+# -- what counts for a message that goes again (docs/adr/0095) ----------------------------------------
+
+
+def again(message: OutboundMessage) -> None:
+    """An operator has it sent once more."""
+    assert operations.resend(message_id=message.message_id, operator=SOMEBODY).outcome == ResendOutcome.QUEUED
+
+
+def test_a_partner_that_says_nothing_to_a_repeat_holds_up_its_record_once_and_no_longer(
+    boxes: Boxes, application: Application, settings: Any
+) -> None:
+    settings.RELAY_RECEIPT_TIMEOUT_SECONDS = 60
+    older, _ = delivered(boxes)
+    OutboundMessage.objects.filter(pk=older.pk).update(attempts=9)
+    again(older)
+    younger = queue(1, version=2)
+    services.dispatch("customs")
+    assert set(boxes.take_all()) == {older.file_name}
+    assert 0 < (outbound(older).due_at - timezone.now()).total_seconds() <= 60, "however often it went before"
+    assert services.dispatch("customs") == 0, "the partner has its time to answer"
+    make_due(older)
+    services.dispatch("customs")
+    assert outbound(older).state == OutboundState.DELIVERED
+    assert set(boxes.take_all()) == {younger.file_name}
+    assert application.delivered == [older.subject], "nothing new was heard"
+    assert services.dispatch("customs") == 0, "it does not go for ever"
+
+
+def test_what_was_never_delivered_goes_for_as_long_as_it_takes(boxes: Boxes) -> None:
+    message = queue()
+    services.dispatch("customs")
+    boxes.take_all()
+    again(message)
+    for _ in range(3):
+        make_due(message)
+        services.dispatch("customs")
+        assert set(boxes.take_all()) == {message.file_name}
+    assert outbound(message).state == OutboundState.SENT
+
+
+def test_what_was_delivered_goes_again_each_time_it_is_asked_for(boxes: Boxes) -> None:
+    message, _ = delivered(boxes)
+    for _ in range(2):
+        again(message)
+        services.dispatch("customs")
+        assert set(boxes.take_all()) == {message.file_name}
+
+
+def test_an_old_receipt_does_not_stand_for_a_copy_that_has_not_gone(boxes: Boxes, application: Application) -> None:
+    message, stored = delivered(boxes)
+    again(message)
+    boxes.put(stored)
+    boxes.put(receipt(event="STORED", in_reply_to=message.message_id))
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.QUEUED
+    assert application.events == ["delivered", "STORED"], "customs' answer is handed on all the same"
+    services.dispatch("customs")
+    assert message.file_name in boxes.take_all()
+    boxes.put(stored)
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.DELIVERED
+
+
+@pytest.mark.parametrize("late", ["repeat", "new", "fail box"])
+def test_a_late_refusal_of_an_earlier_copy_does_not_end_what_is_about_to_go(
+    boxes: Boxes, application: Application, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    message = queue()
+    services.dispatch("customs")
+    boxes.take_all()
+    said = technical(message.message_id, result="REJECTED", code="SCHEMA")
+    boxes.put(said)
+    services.receive("customs")
+    allow(monkeypatch, application)
+    again(message)
+    if late == "fail box":
+        (boxes.home / "FailBox" / message.file_name).write_bytes(bytes(message.content))
+        assert services.collect_returned("customs") == 1
+    else:
+        boxes.put(said if late == "repeat" else technical(message.message_id, result="REJECTED", code="SCHEMA"))
+        services.receive("customs")
+    assert outbound(message).state == OutboundState.QUEUED
+    assert len(application.refused) == 1
+    services.dispatch("customs")
+    assert message.file_name in boxes.take_all()
+    boxes.put(said)
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.REFUSED, "the same bytes, the same answer: it counts for the copy that went"
+    assert len(application.refused) == 2
+
+
+def test_a_refusal_that_comes_before_sending_was_recorded_counts(boxes: Boxes, application: Application) -> None:
+    """The worker died between writing and recording: the message is queued by its row, and the partner has had it."""
+    message = queue()
+    boxes.put(technical(message.message_id, result="REJECTED", code="SCHEMA"))
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.REFUSED
+
+
+def test_an_answer_proves_that_a_refused_message_arrived_and_it_need_not_go_again(
+    boxes: Boxes, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = refused(boxes)
+    allow(monkeypatch, application)
+    again(message)
+    boxes.put(technical(message.message_id))
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.DELIVERED
+    assert services.dispatch("customs") == 0

@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.models import AuditEntry
+from core.workflow import ActionRefused
 from relay import services as relay_services
 from relay.models import InboundMessage, OutboundMessage, OutboundState
 from smartgate import services
@@ -286,3 +287,43 @@ def test_what_is_stuck(operator):
     assert [name for name, _ in found()] == ["relay.no_receipt", "relay.overdue"]
     typed("relay_pause", "--type", "SGW101", "--reason", "x")
     assert [name for name, _ in found()] == ["relay.no_receipt"], "what is paused is not overdue"
+
+
+def test_customs_exchange_stored_what_it_had_refused(operator):
+    """It took a copy after all, and says so before customs answers: from that moment nothing can double or lose the filing."""
+    filing = refused(operator)
+    receive_technical_receipt(filing.message_id)
+    with pytest.raises(ActionRefused, match="矛盾"):
+        services.declare_filing(actor=operator, filing_id=filing.pk)
+    with pytest.raises(ActionRefused, match="矛盾"):
+        services.delete_filing(actor=operator, filing_id=filing.pk)
+    ((check, to_do),) = found()
+    assert check == "smartgate.contradiction"
+    assert f"relay_settle {filing.message_id} --delivered" in to_do
+    assert settle(filing, "--delivered").status == 0
+    assert now(filing).status == FilingStatus.RELAYED
+    assert found() == []
+    receive_receipt(filing, "STORED")
+    assert now(filing).status == FilingStatus.STORED
+
+
+def test_customs_exchange_was_wrong_that_it_had_stored_it(operator):
+    filing = refused(operator)
+    receive_technical_receipt(filing.message_id)
+    assert settle(filing, "--not-delivered").status == 0
+    assert found() == []
+    assert services.declare_filing(actor=operator, filing_id=filing.pk).version == 2
+
+
+def test_a_technical_receipt_after_sending_again_settles_the_contradiction_by_itself(operator):
+    filing = refused(operator)
+    receive_technical_receipt(filing.message_id)
+    assert resend(filing)["outcome"] == "queued"
+    relay_services.dispatch("customs")
+    receive_technical_receipt(filing.message_id)
+    assert now(filing).status == FilingStatus.RELAYED
+    ((check, to_do),) = found()
+    assert (check, "retry" in to_do) == ("smartgate.answer_set_aside", True)
+    assert typed("relay_quarantine", "retry", InboundMessage.objects.get(state="quarantined").pk).status == 0
+    relay_services.receive("customs")
+    assert found() == []

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from lxml import etree
 
 from accounts.models import BoundCard, EvidenceKind, RevocationProof, SignatureEvidence, User
@@ -26,7 +26,7 @@ from smartgate.models import Filing, FilingStatus
 from tests.accounts.card_holders import bind, card_of, signed
 from tests.accounts.conftest import publish_list
 from tests.cards import Authorities, Card, openssl_accepts
-from tests.races import at_once, meanwhile, refusals
+from tests.races import SECONDS, at_once, begun, meanwhile, refusals
 from tests.smartgate.factories import header, line, make_filing
 from tests.smartgate.wire import NS, receive_receipt, receive_technical_receipt
 
@@ -378,6 +378,17 @@ class TestTogetherOrNotAtAll:
         unbind = partial(bound_cards.unbind, actor=operator, user_id=operator.pk, card_no=card_no)
         with meanwhile("accounts.services.card_signing.keep", unbind) as unbound:
             services.declare_filing(actor=fresh(operator), filing_id=filing.pk, presented=presented)
-        assert unbound.result() is True
+        assert unbound == [True]
         assert OutboundMessage.objects.count() == SignatureEvidence.unscoped.count() == 1
         assert not BoundCard.unscoped.exists()
+
+    def test_declaring_while_the_card_is_unbound_waits_and_is_refused(self, operator, card):
+        filing = make_filing(fresh(operator))
+        presented = signed(card, text_of(fresh(operator), filing))
+        with transaction.atomic():
+            assert bound_cards.unbind(actor=operator, user_id=operator.pk, card_no=fresh(operator).ic_card_no)
+            declaring = begun(lambda: services.declare_filing(actor=fresh(operator), filing_id=filing.pk, presented=presented))
+            assert not declaring.done(), "it waits for who was first"
+        assert isinstance(declaring.result(SECONDS), CardRefused)
+        assert not OutboundMessage.objects.exists()
+        assert not SignatureEvidence.unscoped.exists()

@@ -1,7 +1,8 @@
 """Sending messages again: the same id, the same bytes (`architecture.md` §4.2).
 
 A message that has ended begins anew: it is queued, goes out, and waits for its receipt like any other. The partner drops the repeat
-and sends the receipt it sent before; that one counts again (`relay.services.repeats`). Whether a refused one may go is for
+and sends the receipt it sent before; that one counts again (`relay.services.repeats`). One that had been delivered waits once, and no
+longer: silence cannot take back what the partner has said (docs/adr/0095). Whether a refused one may go is for
 the application to say, which has told its users so (`registry.register_outbound`, `on_requeued`).
 """
 
@@ -190,13 +191,17 @@ def _queue_again(message: OutboundMessage, operator: Operator, reason: str, *, a
     if message.state == OutboundState.REFUSED and (forbidden := _application_forbids(message, now)):
         return ResendOutcome.FORBIDDEN, forbidden
     before = {"state": message.state, "reason_code": message.reason_code, "reason_text": message.reason_text}
-    if message.finished_at is not None:
+    if message.state == OutboundState.DELIVERED:
+        message.delivered_before = True
+    if message.finished_at is not None or message.delivered_before:
         message.state = OutboundState.QUEUED
         message.finished_at = None
         message.reason_code = message.reason_text = ""
     message.due_at = now
     message.lease_token = message.leased_until = None
-    message.save(update_fields=["state", "finished_at", "reason_code", "reason_text", "due_at", "lease_token", "leased_until"])
+    message.save(
+        update_fields=["state", "finished_at", "reason_code", "reason_text", "due_at", "delivered_before", "lease_token", "leased_until"]
+    )
     if audited:
         audit.record(
             action="relay.message.resend",

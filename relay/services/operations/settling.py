@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from core import audit
 from core.workflow import ActionRefused
 from relay import registry
-from relay.models import OutboundMessage, OutboundState
+from relay.models import CONTRADICTS_REFUSAL, InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.services.dispatching import reference, refuse
 from relay.services.operations.actors import OperationRefused, Operator
 from relay.services.operations.pausing import require_reason
@@ -78,6 +78,10 @@ def _settle(message: OutboundMessage, delivered: bool, now: datetime, reason: st
     if hooks is None:
         raise OperationRefused("NOT_FOR_THIS_TYPE", _("没有业务登记该类型的报文，不能处置。"))
     was_refused = message.state == OutboundState.REFUSED
+    if was_refused:
+        # What was held until somebody had asked is decided with this.
+        held = InboundMessage.objects.filter(original=message, state=InboundState.QUARANTINED, reason_code=CONTRADICTS_REFUSAL)
+        held.update(state=InboundState.DISCARDED, outcome=reason)
     had_ended = message.finished_at is not None
     if was_refused and hooks.on_settled is None and hooks.on_refused is not None:
         raise OperationRefused("NOT_FOR_THIS_TYPE", _("该类型报文被拒收后不能由平台处置。"))
