@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("relay", "0002_operations"),
+        ("relay", "0003_room_in_pages"),
     ]
 
     operations = [
