@@ -1,15 +1,13 @@
 """Sending: whole files, one after another per subject, again and again until the partner has said what became of it."""
 
 import os
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from relay import services
@@ -185,39 +183,6 @@ def test_slow_worker_does_not_write_over_its_successor(boxes: Boxes) -> None:
     after = outbound(message)
     assert (after.state, after.attempts, after.due_at) == (before.state, before.attempts, before.due_at)
     assert Attempt.objects.count() == 2, "what was tried is on record all the same"
-
-
-@pytest.mark.covers("RLY-01")
-def test_two_dispatchers_share_the_work(boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = {queue(number).file_name for number in range(1, 41)}
-    written: list[UUID] = []
-    send = DirectoryChannel.send
-    together = threading.Barrier(2, timeout=20)
-    first_batch = threading.local()
-
-    def counted(self: DirectoryChannel, letters: Sequence[Letter]) -> list[SendResult]:
-        if not hasattr(first_batch, "done"):
-            first_batch.done = True
-            together.wait()  # both hold a batch at the same moment
-        written.extend(letter.message_id for letter in letters)
-        return send(self, letters)
-
-    monkeypatch.setattr(DirectoryChannel, "send", counted)
-    monkeypatch.setattr(dispatching.claim, "__defaults__", (5,))
-
-    def work() -> None:
-        try:
-            services.dispatch("customs")
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert set(boxes.out_files()) == expected
-    assert len(written) == len(set(written)) == 40
 
 
 # -- a disk that fails -------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from relay import registry, services
 from relay.models import InboundMessage, InboundState, Lane, OutboundMessage, OutboundState
 from relay.registry import Incoming, MessageRefused
 from relay.services import handling
+from tests.races import at_once
 from tests.relay.conftest import Application, Boxes, inbound, make_due, outbound, queue
 from tests.relay.messages import receipt, technical
 
@@ -260,17 +261,7 @@ def test_two_workers_handle_each_message_once(boxes: Boxes, application: Applica
     services.receive("customs")
     assert InboundMessage.objects.filter(state=InboundState.READY).count() == 30
 
-    def work() -> None:
-        try:
-            services.handle("customs")
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
+    at_once(*[lambda: services.handle("customs")] * 2)
     assert InboundMessage.objects.filter(state=InboundState.HANDLED).count() == 30
     handled = [message.inbound_id for message in application.received]
     assert len(handled) == len(set(handled)) == 30
