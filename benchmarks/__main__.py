@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from benchmarks import report
@@ -14,7 +15,7 @@ from devserver.errors import DevServerError
 from devserver.run import var_dir
 
 #: In the order in which they run; each is a module with `run(world)`.
-NAMES = ("listing", "lookup", "saving", "logins", "relay", "signatures", "card_bridge")
+NAMES = ("listing", "lookup", "saving", "logins", "relay", "delays", "memory", "indexes", "signed", "signatures", "card_bridge")
 
 
 def arguments() -> argparse.Namespace:
@@ -25,13 +26,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=Scale.rounds, metavar="N", help="times each page is asked for (default: %(default)s)")
     parser.add_argument("--filings", type=int, default=Scale.filings, metavar="N", help="filings sent to customs (default: %(default)s)")
     parser.add_argument("--codes", type=int, default=Scale.codes, metavar="N", help="codes in the long code table (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=int, default=Scale.seconds, metavar="N", help="seconds of each steady load (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--messages", type=int, default=Scale.messages, metavar="N", help="messages past a worker's memory (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go (default: <VAR_DIR>/bench/results.json)")
     options = parser.parse_args()
     wrong = [name for name in options.names if name not in NAMES]
     if wrong:
         parser.error(f"there is no {', '.join(wrong)}; there are {', '.join(NAMES)}")
-    if options.rows < Scale.fewest_rows or options.rounds < 1 or options.filings < 1 or options.codes < 1:
-        parser.error(f"at least {Scale.fewest_rows} rows, one round, one filing and one code are needed")
+    few = [name for name in ("rounds", "filings", "codes", "seconds", "messages") if getattr(options, name) < 1]
+    if options.rows < Scale.fewest_rows or few:
+        parser.error(f"at least {Scale.fewest_rows} rows, and one of everything else, are needed")
     return options
 
 
@@ -41,7 +49,7 @@ def main() -> int:
     # As Ctrl-C does: what was started is ended, whatever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = var_dir(os.environ) / "bench"
-    scale = Scale(rows=options.rows, rounds=options.rounds, filings=options.filings, codes=options.codes)
+    scale = Scale(**{name.name: getattr(options, name.name) for name in fields(Scale)})
     target = options.json or home / "results.json"
     results: list[report.Result] = []
     try:

@@ -24,6 +24,9 @@ DAYS = 730
 FIRST_SHARE = 23
 #: Filled by SQL; their indexes are made afterwards.
 TABLES = ("smartgate_filing", "smartgate_filingreceipt")
+#: What an enterprise's users write, and what there is of their cards and signatures.
+WRITTEN = ("smartgate_filingreceipt", "smartgate_filingline", "smartgate_filing", "core_auditentry")
+CARDS = ("accounts_signatureevidence", "accounts_boundcard")
 
 # The two numbers that each filing follows from are its own and its vehicle's. 7919 is a prime, and no fleet is a multiple of it:
 # as many filings in a row as the fleet has vehicles are of different vehicles, so the open ones, all of them among the last,
@@ -186,8 +189,8 @@ def clear(writer: User) -> None:
     with connection.cursor() as cursor:
         with transaction.atomic():
             cursor.execute("SET LOCAL session_replication_role = replica")
-            for table in ("smartgate_filingreceipt", "smartgate_filingline", "smartgate_filing", "core_auditentry"):
+            for table in (*WRITTEN, *CARDS):
                 cursor.execute(f"DELETE FROM {table} WHERE enterprise_id = %s", [writer.enterprise_id])
             cursor.execute("TRUNCATE relay_attempt, relay_inboundmessage, relay_outboundmessage, relay_lane")
-        for table in ("smartgate_filingreceipt", "smartgate_filingline", "smartgate_filing", "core_auditentry"):
+        for table in WRITTEN:
             cursor.execute(f"VACUUM (ANALYZE) {table}")

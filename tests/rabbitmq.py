@@ -46,6 +46,8 @@ class Node:
     password: str = field(default_factory=lambda: secrets.token_hex(12))
     port: int = 0
     tls_port: int = 0
+    #: How long it may take to start.
+    patience: float = PATIENCE
     _epmd: "subprocess.Popen[bytes] | None" = None
     _server: "subprocess.Popen[bytes] | None" = None
     _watchers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
@@ -114,7 +116,7 @@ class Node:
     def start(self) -> None:
         """Start the node and wait until it takes connections."""
         self._server = self._spawn([str(PROGRAMS / "rabbitmq-server")])
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while not self._answers():
             assert self._server.poll() is None, f"the broker does not start: {(self.home / 'output').read_text()[-2000:]}"
             assert time.monotonic() < end, "the broker does not answer"
@@ -197,10 +199,10 @@ class Node:
 
 
 @contextmanager
-def running_node() -> Iterator[Node]:
+def running_node(patience: float = PATIENCE) -> Iterator[Node]:
     """A node while it lasts."""
     with TemporaryDirectory(prefix="lnsw-rabbitmq-") as home:
-        node = Node(Path(home))
+        node = Node(Path(home), patience=patience)
         try:
             node.begin()
             yield node

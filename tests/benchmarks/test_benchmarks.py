@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.indexes import NAMES as INDEXES
 from devserver import run
 
 COMMAND = [sys.executable, "-m", "benchmarks"]
@@ -20,13 +21,28 @@ MEASURED = {
     "logins": {"what", "queries", "median_ms", "best_ms", "per_second", "times bare"},
     "signatures": {"what", "per_second", "median_ms", "p95_ms", "times bare"},
     "relay": {"what", "number", "seconds", "per_second", "of bare tasks", "in_aim"},
+    "delays": {
+        "what",
+        "number",
+        "asked a second",
+        "per_second",
+        "p50_ms",
+        "p99_ms",
+        "declared_p99_ms",
+        "relayed_p99_ms",
+        "cores",
+        "in_aim",
+    },
+    "memory": {"channel", "messages", "seconds", "parent USS", "first USS", "second USS", "first RSS", "second RSS"},
+    "indexes": {"what", "number", "per_second", "log a filing", "log / none", "backend a filing ms"},
+    "signed": {"what", "number", "seconds", "per_second"},
     "card_bridge": {"what", "unit", "per_second", "of bare"},
 }
 
 
 def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=run.ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+        [*COMMAND, *arguments], cwd=run.ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=900
     )
 
 
@@ -35,7 +51,23 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, A
     """What one run over as little as possible prints and writes."""
     home = tmp_path_factory.mktemp("bench")
     target = home / "figures.json"
-    done = bench("--rows", "2000", "--rounds", "1", "--filings", "2", "--codes", "300", "--json", str(target), VAR_DIR=str(home))
+    done = bench(
+        "--rows",
+        "2000",
+        "--rounds",
+        "1",
+        "--filings",
+        "2",
+        "--codes",
+        "300",
+        "--seconds",
+        "1",
+        "--messages",
+        "40",
+        "--json",
+        str(target),
+        VAR_DIR=str(home),
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(target.read_text(encoding="utf-8"))
 
@@ -59,7 +91,7 @@ def test_every_benchmark_gives_a_table_and_the_same_as_json(measured: tuple[str,
 def test_the_json_says_what_was_measured_on_what(measured: tuple[str, dict[str, Any]]) -> None:
     _printed, figures = measured
     assert {"at", "revision", "changed_files", "scale", "machine", "services", "results"} <= set(figures)
-    assert figures["scale"] == {"rows": 2000, "rounds": 1, "filings": 2, "codes": 300}
+    assert figures["scale"] == {"rows": 2000, "rounds": 1, "filings": 2, "codes": 300, "seconds": 1, "messages": 40}
     assert figures["machine"]["cores"] >= 1
     assert figures["services"]["fsync"] == figures["services"]["synchronous_commit"] == "on", "as a user's database is run"
 
@@ -87,7 +119,38 @@ def test_every_filing_came_back_from_customs(measured: tuple[str, dict[str, Any]
     assert all(row["seconds"] > 0 for row in rows.values())
 
 
-@pytest.mark.parametrize("arguments", [("nothing",), ("--rows", "10"), ("--rounds", "0"), ("--rows", "many")])
+def test_delays_say_what_was_asked_and_what_was_reached(measured: tuple[str, dict[str, Any]]) -> None:
+    for row in results(measured[1])["delays"]["rows"]:
+        assert row["number"] == row["asked a second"], "a second of each load"
+        assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["longest_ms"], row
+
+
+def test_memory_is_looked_at_all_along_and_judged(measured: tuple[str, dict[str, Any]]) -> None:
+    result = results(measured[1])["memory"]
+    channels = {row["channel"] for row in result["rows"]}
+    for channel in channels:
+        assert [row["messages"] for row in result["rows"] if row["channel"] == channel] == list(range(0, 41, 4))
+        assert any(note.startswith(f"{channel}: ") and " MiB" in note for note in result["notes"])
+    assert all(row["first USS"] > 10 and row["second USS"] > 10 for row in result["rows"])
+
+
+def test_the_indexes_are_there_again_afterwards(measured: tuple[str, dict[str, Any]]) -> None:
+    """Each is measured alone, and none of them is missing in the row of all."""
+    rows = results(measured[1])["indexes"]["rows"]
+    alone = [row["what"].removeprefix("only ") for row in rows if row["what"].startswith("only ")]
+    assert {row["what"] for row in rows} == {"none of them", f"all {len(alone)}", *(f"only {name}" for name in alone)}
+    assert set(alone) == set(INDEXES)
+
+
+def test_signed_filings_went_the_whole_way(measured: tuple[str, dict[str, Any]]) -> None:
+    result = results(measured[1])["signed"]
+    assert {row["what"]: row["number"] for row in result["rows"]}["申报 with a card → customs journal → 海关入库成功"] == 1
+    assert "signature, chain, CRL" in result["notes"][-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nothing",), ("--rows", "10"), ("--rounds", "0"), ("--seconds", "0"), ("--messages", "0"), ("--rows", "many")]
+)
 def test_what_cannot_be_measured_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = bench(*arguments, VAR_DIR=str(tmp_path))
     assert done.returncode == 2
