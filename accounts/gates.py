@@ -67,7 +67,7 @@ GATES: Sequence[Gate] = (
 )
 
 #: Addresses that are open to everybody who is logged in, whatever stands in his way.
-OPEN = frozenset({"accounts:logout", "healthz", "readyz", "preferences"})
+OPEN = frozenset({"accounts:logout", "healthz", "readyz", "metrics", "preferences"})
 
 
 def next_gate(request: HttpRequest, user: User) -> Gate | None:

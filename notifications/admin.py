@@ -14,7 +14,20 @@ class DeliveryAdmin(admin.ModelAdmin):
     search_fields = ["recipient"]
     date_hierarchy = "created_at"
     #: Never the body: it may hold a code.
-    fields = ["reference", "way", "recipient", "subject", "status", "attempts", "created_at", "due_at", "expires_at", "sent_at", "error"]
+    fields = [
+        "reference",
+        "way",
+        "recipient",
+        "subject",
+        "status",
+        "attempts",
+        "created_at",
+        "due_at",
+        "expires_at",
+        "sent_at",
+        "error",
+        "request_id",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Without the body, which is not even decrypted."""

@@ -44,6 +44,8 @@ class Delivery(models.Model):
     expires_at = models.DateTimeField(_("有效期至"))
     sent_at = models.DateTimeField(_("发送时间"), null=True, blank=True)
     error = models.CharField(_("错误"), max_length=300, blank=True)
+    #: Of the click, or of the partner's message, that gave rise to it.
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True)
 
     class Meta:
         verbose_name = _("发送记录")

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from core import broker
+from core import audit, broker
 from notifications.gateways import GatewayError, gateway_of
 from notifications.models import Delivery, DeliveryStatus, Way
 
@@ -32,7 +32,14 @@ def queue_email(*, address: str, subject: str, text: str, keeps: timedelta = tim
 def _queue(*, way: Way, recipient: str, subject: str, body: str, keeps: timedelta, at: datetime | None) -> Delivery:
     now = at or timezone.now()
     delivery = Delivery.objects.create(
-        way=way, recipient=recipient, subject=subject, body=body, created_at=now, due_at=now, expires_at=now + keeps
+        way=way,
+        recipient=recipient,
+        subject=subject,
+        body=body,
+        created_at=now,
+        due_at=now,
+        expires_at=now + keeps,
+        request_id=audit.current_request_id(),
     )
     transaction.on_commit(lambda: _wake(delivery.pk), robust=True)
     return delivery
@@ -70,6 +77,7 @@ def send_one(delivery_id: int | None) -> bool:
         _record_failure(delivery, refusal)
     else:
         _finish(delivery, DeliveryStatus.SENT)
+        log.info("delivery_sent", request_id=delivery.request_id, delivery=delivery.pk, way=delivery.way, attempt=delivery.attempts)
     return True
 
 
@@ -115,7 +123,14 @@ def _hand_over(delivery: Delivery) -> None:
 
 
 def _record_failure(delivery: Delivery, refusal: GatewayError) -> None:
-    log.warning("delivery_failed", delivery=delivery.pk, way=delivery.way, attempt=delivery.attempts, error=str(refusal))
+    log.warning(
+        "delivery_failed",
+        request_id=delivery.request_id,
+        delivery=delivery.pk,
+        way=delivery.way,
+        attempt=delivery.attempts,
+        error=str(refusal),
+    )
     if refusal.permanent:
         _finish(delivery, DeliveryStatus.FAILED, error=str(refusal))
         return

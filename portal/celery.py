@@ -2,9 +2,13 @@
 
 import os
 import signal
+import socket
+from typing import Any
 
 from celery import Celery, signals
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from core import alive
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -29,6 +33,24 @@ def refuse_wrong_settings(**_kwargs: object) -> None:
         refuse()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from None
+
+
+@signals.heartbeat_sent.connect
+def say_that_the_worker_lives(sender: Any, **_kwargs: object) -> None:
+    """Every other second from the worker's own loop: a worker that is killed, hangs, or has lost its broker says nothing."""
+    eventer = sender.eventer
+    for queue in eventer.app.amqp.queues.consume_from:
+        alive.say(f"worker.{queue}", eventer.hostname)
+
+
+@signals.beat_init.connect
+def tell_of_beat(**_kwargs: object) -> None:
+    """Beat lives as long as it hands out jobs."""
+
+    def say_that_beat_lives(**_kwargs: object) -> None:
+        alive.say("beat", f"{socket.gethostname()}:{os.getpid()}")
+
+    signals.after_task_publish.connect(say_that_beat_lives, weak=False)
 
 
 @signals.worker_process_init.connect

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from portal.environment import UNREADABLE
 
@@ -45,7 +47,16 @@ POSITIVE_NUMBERS = (
     "SMS_GATEWAY_TIMEOUT_SECONDS",
     "SMS_CODES_PER_ADDRESS_AND_HOUR",
     "NOTIFICATION_KEEP_DAYS",
+    "RELAY_ALERT_OUTBOUND_SECONDS",
+    "RELAY_ALERT_INBOUND_SECONDS",
+    "RELAY_ALERT_SILENT_SECONDS",
+    "RELAY_ALERT_QUARANTINE_SECONDS",
+    "RELAY_ALERT_REFUSED_SECONDS",
+    "RELAY_ALERT_CALM_SECONDS",
+    "RELAY_ALERT_REMIND_SECONDS",
 )
+#: A token in the form that HTTP knows (RFC 6750), too long to be guessed.
+TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{32,}=*")
 
 
 @register("settings")
@@ -145,6 +156,21 @@ def check_logs(**_kwargs: Any) -> list[CheckMessage]:
         errors.append(Error(f"LOG_FORMAT={settings.LOG_FORMAT!r} is unknown.", hint="Use json or console.", id="portal.E014"))
     if settings.LOG_LEVEL not in settings.LOG_LEVELS:
         errors.append(Error(f"LOG_LEVEL={settings.LOG_LEVEL!r} is unknown.", hint="Use INFO.", id="portal.E015"))
+    return errors
+
+
+@register("settings")
+def check_watching(**_kwargs: Any) -> list[CheckMessage]:
+    """The token of /metrics can stand in a header and cannot be guessed; alerts go to addresses."""
+    errors: list[CheckMessage] = []
+    if settings.METRICS_TOKEN and not TOKEN.fullmatch(settings.METRICS_TOKEN):
+        hint = 'Use 32 or more letters and digits: python -c "import secrets; print(secrets.token_urlsafe(32))".'
+        errors.append(Error("METRICS_TOKEN is too short, or no bearer token.", hint=hint, id="portal.E050"))
+    for address in settings.RELAY_ALERT_EMAILS:
+        try:
+            validate_email(address)
+        except ValidationError:
+            errors.append(Error(f"RELAY_ALERT_EMAILS: {address!r} is no e-mail address.", id="portal.E051"))
     return errors
 
 

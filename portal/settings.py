@@ -73,6 +73,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "portal.middleware.RequestIdMiddleware",
+    "portal.middleware.RequestCountMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -154,6 +156,7 @@ RELAY_POLL_SECONDS: float = env.float("RELAY_POLL_SECONDS", default=0.25)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-sweep": {"task": "relay.sweep", "schedule": RELAY_SWEEP_SECONDS, "options": {"expires": 10}},
     "relay-receive": {"task": "relay.receive", "schedule": RELAY_POLL_SECONDS, "options": {"expires": 5}},
+    "relay-watch": {"task": "relay.watch", "schedule": 60.0, "options": {"expires": 55}},
     "relay-empty-old": {"task": "relay.empty_old", "schedule": crontab(hour=1, minute=30)},
     "notifications-sweep": {"task": "notifications.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
@@ -332,6 +335,20 @@ CARD_ACCEPT_SHA1: bool = env.bool("CARD_ACCEPT_SHA1", default=False)
 # -- Watching -----------------------------------------------------------------------------------
 #: How often a process adds what it has counted to Redis; the tests do it themselves.
 METRICS_EVERY_SECONDS: float = 0 if PORTAL_MODE == "test" else 1.0
+#: Whoever brings it as bearer token reads /metrics. Empty: only who asks from this machine.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+#: How old what goes out and what came in may be, how long a partner may be silent while we wait for it, how long something may lie in
+#: quarantine, before operators are told; a refusal is told of, and counts as over when none has come for so long.
+RELAY_ALERT_OUTBOUND_SECONDS: int = env.int("RELAY_ALERT_OUTBOUND_SECONDS", default=900)
+RELAY_ALERT_INBOUND_SECONDS: int = env.int("RELAY_ALERT_INBOUND_SECONDS", default=300)
+RELAY_ALERT_SILENT_SECONDS: int = env.int("RELAY_ALERT_SILENT_SECONDS", default=600)
+RELAY_ALERT_QUARANTINE_SECONDS: int = env.int("RELAY_ALERT_QUARANTINE_SECONDS", default=900)
+RELAY_ALERT_REFUSED_SECONDS: int = env.int("RELAY_ALERT_REFUSED_SECONDS", default=3600)
+#: An alert is over when its cause has been gone for so long; while it lasts, its mail is repeated after so long.
+RELAY_ALERT_CALM_SECONDS: int = env.int("RELAY_ALERT_CALM_SECONDS", default=300)
+RELAY_ALERT_REMIND_SECONDS: int = env.int("RELAY_ALERT_REMIND_SECONDS", default=4 * 3600)
+#: Who is mailed.
+RELAY_ALERT_EMAILS: list[str] = env.list("RELAY_ALERT_EMAILS", default=[])
 
 # -- Language, time, numbers --------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
@@ -366,7 +383,7 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = PORTAL_MODE == "test"
 #: Whether the portal is reached over HTTPS; only the demo and the tests may say no.
 HTTPS: bool = env.bool("HTTPS", default=PORTAL_MODE == "production")
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 #: A proxy of ours ends TLS and says in X-Forwarded-Proto and X-Forwarded-For how and from where the request came.
 BEHIND_TLS_PROXY: bool = env.bool("BEHIND_TLS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
@@ -453,5 +470,7 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+#: What is upstream here is `portal.middleware.RequestIdMiddleware`, which lets nothing of the client's pass.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = 20
 DJANGO_STRUCTLOG_USER_ID_FIELD = "username"

@@ -5,12 +5,13 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts.views.single_sign_on import FirstView
-from portal import health, views
+from portal import health, metrics, views
 
 urlpatterns = [
     path("", views.HomeView.as_view(), name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("", include("portal.preferences")),
     path("content/", include("portal.content")),
     path("accounts/", include("accounts.urls")),

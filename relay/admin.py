@@ -15,10 +15,20 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from relay import queries
-from relay.admin_forms import ChosenForm, InboundFilter, OptionalReasonForm, OutboundFilter, PauseFilter, PauseForm, ReasonForm, SettleForm
+from relay import alerts, queries
+from relay.admin_forms import (
+    AlertFilter,
+    ChosenForm,
+    InboundFilter,
+    OptionalReasonForm,
+    OutboundFilter,
+    PauseFilter,
+    PauseForm,
+    ReasonForm,
+    SettleForm,
+)
 from relay.admin_pages import Cell, MessageAdmin, OperatorsAdmin
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
+from relay.models import Alert, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
 from relay.services import NotInQuarantineError, discard_quarantined, operations, retry_quarantined
 from relay.services.operations import OperationRefused, Operator, ResendOutcome, Resent
 
@@ -325,6 +335,8 @@ class PauseAdmin(OperatorsAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         context = {
+            "alerts": [(alerts.what(alert), alert, alerts.to_do(alert), alerts.commands(alert)) for alert in alerts.open_alerts()],
+            "alerts_url": reverse("admin:relay_alert_changelist"),
             "traffic": queries.status(),
             "pauses": [(self.address("end", row.pk), row) for row in queries.open_pauses()],
             "begin_url": self.address("begin"),
@@ -381,3 +393,32 @@ class PauseAdmin(OperatorsAdmin):
             back=self.address("changelist"),
             do=do,
         )
+
+
+@admin.register(Alert)
+class AlertAdmin(OperatorsAdmin):
+    """What operators were told of, and when it was over; what is open stands on the console, with what to do."""
+
+    list_template = "admin/relay/alert_list.html"
+    filter_form = AlertFilter
+    time = "noticed_at"
+    headers = [_("告警"), _("对方"), _("报文类型"), _("报文数"), _("问题起始时间"), _("告警时间"), _("解除时间")]
+
+    def cells(self, row: Alert) -> list[Cell]:
+        return [
+            Cell(row.get_kind_display()),
+            Cell(row.partner),
+            Cell(alerts.printable_type(row)),
+            Cell(row.number),
+            Cell(row.since),
+            Cell(row.opened_at or gettext("尚未告警")),
+            Cell(row.closed_at or ""),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """An alert has no page of its own: the list shows all of it."""
+        if not self.has_view_permission(request) or request.method != "GET":
+            raise PermissionDenied
+        return redirect(self.address("changelist"))

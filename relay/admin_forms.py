@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from relay import registry
 from relay.conf import partners
 from relay.envelope import RECEIPT_TYPE
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
+from relay.models import Alert, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
 from relay.services.operations.pausing import REASON_LENGTH, outbound_types
 
 #: Neither ended nor refused; tried and not written.
@@ -108,6 +108,14 @@ class PauseFilter(forms.Form):
     def chosen(self) -> QuerySet[Pause]:
         """All there ever were."""
         return Pause.objects.all()
+
+
+class AlertFilter(forms.Form):
+    """The page of alerts has no conditions."""
+
+    def chosen(self) -> QuerySet[Alert]:
+        """All there ever were."""
+        return Alert.objects.all()
 
 
 class ReasonForm(forms.Form):

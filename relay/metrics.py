@@ -46,7 +46,8 @@ def note_received(partner: str, *, new: int, again: int) -> None:
 
 def note_delivered(message: OutboundMessage, at: datetime) -> None:
     """Its receipt has come: counted when the caller's transaction commits."""
-    if message.sent_at is not None:
+    # One that was delivered before and went again would count the time since it first left.
+    if message.sent_at is not None and not message.delivered_before:
         seconds = (at - message.sent_at).total_seconds()
         observe = bind(RECEIPT.observe, seconds, partner=message.partner, message_type=message.message_type)
         transaction.on_commit(observe, robust=True)

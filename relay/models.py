@@ -93,6 +93,8 @@ class OutboundMessage(models.Model):
                 name="relay_out_known",
                 condition=models.Q(finished_at__isnull=True, delivered_before=True),
             ),
+            # Whether something was refused of late.
+            models.Index(fields=["finished_at"], name="relay_out_refused_time", condition=models.Q(state=OutboundState.REFUSED)),
             # The operators' pages, each condition in their order; and what housekeeping has not emptied yet.
             models.Index(fields=["created_at", "id"], name="relay_out_time"),
             models.Index(fields=["message_type", "created_at", "id"], name="relay_out_type"),
@@ -240,6 +242,52 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.partner or '*'} {self.message_type or '*'}"
+
+
+class AlertKind(models.TextChoices):
+    """What operators are told of (docs/operations/watching.md); the names are also labels of /metrics."""
+
+    OUTBOUND_OLD = "outbound_old", _("发出报文积压")
+    INBOUND_OLD = "inbound_old", _("收到的报文未处理")
+    PARTNER_SILENT = "partner_silent", _("对方没有回音")
+    QUARANTINE = "quarantine", _("隔离报文未处置")
+    REFUSED = "refused", _("报文被拒收")
+
+
+class Alert(models.Model):
+    """Something that is wrong with one type of one partner, from when it was first seen until it was over; kept as history.
+
+    It opens, and operators are told, when it was seen at two looks: what one run of the workers puts right is not worth a mail.
+    Written by `relay.services.watching` only.
+    """
+
+    kind = models.CharField(_("告警"), max_length=16, choices=AlertKind)
+    partner = models.CharField(_("对方"), max_length=32)
+    message_type = models.CharField(_("报文类型"), max_length=6, blank=True)
+    number = models.PositiveIntegerField(_("报文数"), help_text=_("最近一次检查时"))
+    since = models.DateTimeField(_("问题起始时间"))
+    noticed_at = models.DateTimeField(_("首次发现时间"))
+    opened_at = models.DateTimeField(_("告警时间"), null=True)
+    told_at = models.DateTimeField(_("最近通知时间"), null=True)
+    seen_at = models.DateTimeField(_("最近发现时间"))
+    closed_at = models.DateTimeField(_("解除时间"), null=True)
+
+    class Meta:
+        verbose_name = _("告警")
+        verbose_name_plural = _("告警记录")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "partner", "message_type"], condition=models.Q(closed_at__isnull=True), name="relay_alert_once"
+            ),
+            models.CheckConstraint(condition=models.Q(kind__in=AlertKind.values), name="relay_alert_kind"),
+            models.CheckConstraint(
+                condition=models.Q(closed_at__isnull=True) | models.Q(opened_at__isnull=False), name="relay_alert_closed_was_open"
+            ),
+        ]
+        indexes = [models.Index(fields=["noticed_at", "id"], name="relay_alert_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.partner} {self.message_type or '*'}"
 
 
 class Lane(models.Model):

@@ -1,12 +1,13 @@
 """What operators and health checks ask. Every count stands on a partial index over rows that are not finished."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Model, Q, QuerySet
 from django.utils import timezone
 
 from relay import registry
@@ -54,6 +55,47 @@ class Traffic:
         return values
 
 
+class Direction(StrEnum):
+    """Whether a message goes out or came in."""
+
+    OUT = "out"
+    IN = "in"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Messages of one type of one partner that are in one state: how many, and since when the oldest is.
+
+    Of what waits that is when it was made or came, of what was refused or set aside the moment of that.
+    """
+
+    direction: Direction
+    partner: str
+    message_type: str
+    state: str
+    number: int
+    since: datetime
+
+
+#: Each set of rows has a partial index of its own.
+_QUEUES: Final[tuple[tuple[Direction, type[Model], Q, str], ...]] = (
+    (Direction.OUT, OutboundMessage, Q(finished_at__isnull=True), "created_at"),
+    (Direction.OUT, OutboundMessage, Q(state=OutboundState.REFUSED), "finished_at"),
+    (Direction.IN, InboundMessage, Q(state=InboundState.RECEIVED), "received_at"),
+    (Direction.IN, InboundMessage, Q(state=InboundState.READY), "received_at"),
+    (Direction.IN, InboundMessage, Q(state=InboundState.QUARANTINED), "finished_at"),
+)
+
+
+def queues() -> list[Queue]:
+    """Everything that waits for something or for somebody: unfinished, unhandled, refused, set aside. Nothing else is counted."""
+    found: list[Queue] = []
+    for direction, model, condition, since in _QUEUES:
+        rows = model._default_manager.filter(condition).values_list("partner", "message_type", "state")
+        found.extend(Queue(direction, *group) for group in rows.annotate(Count("pk"), Min(since)).order_by())
+    return found
+
+
 @dataclass(slots=True)
 class _Table:
     rows: dict[tuple[str, str], Traffic] = field(default_factory=dict)
@@ -70,35 +112,44 @@ def status() -> list[Traffic]:
     now = timezone.now()
     table = _Table()
 
-    def counted(rows: QuerySet[Any], since: str) -> Iterator[tuple[Traffic, str, int, float]]:
-        groups = rows.values_list("partner", "message_type", "state").annotate(Count("pk"), Min(since)).order_by()
-        for partner, message_type, state, number, oldest in groups:
-            yield table.row(partner, message_type), state, number, (now - oldest).total_seconds()
-
-    for row, state, number, age in counted(OutboundMessage.objects.filter(finished_at__isnull=True), "created_at"):
-        if state == OutboundState.QUEUED:
-            row.queued = number
-        else:
-            row.awaiting_receipt = number
-        row.oldest_unfinished_seconds = max(row.oldest_unfinished_seconds or 0.0, age)
-    for row, _, number, _ in counted(OutboundMessage.objects.filter(state=OutboundState.REFUSED), "created_at"):
-        row.refused = number
-    for unhandled in (InboundState.RECEIVED, InboundState.READY):
-        for row, _, number, age in counted(InboundMessage.objects.filter(state=unhandled), "received_at"):
-            row.received_unhandled += number
-            row.oldest_unhandled_seconds = max(row.oldest_unhandled_seconds or 0.0, age)
-    for row, _, number, _ in counted(InboundMessage.objects.filter(state=InboundState.QUARANTINED), "received_at"):
-        row.quarantined = number
+    _add_queues(table, now, queues())
     _add_rates(table, now - timedelta(seconds=RATE_SECONDS))
     _add_failures(table)
     for pause in open_pauses():
         _add_pause(table, pause)
     for partner in partners():
-        for message_type in [*registry.inbound_types(), RECEIPT_TYPE, ""]:
-            newest = InboundMessage.objects.filter(partner=partner, message_type=message_type).order_by("-pk")
-            if received_at := newest.values_list("received_at", flat=True).first():
-                table.row(partner, message_type).last_received_at = received_at
+        for message_type, received_at in last_received(partner).items():
+            table.row(partner, message_type).last_received_at = received_at
     return sorted(table.rows.values(), key=lambda row: (row.partner, row.message_type))
+
+
+def last_received(partner: str) -> dict[str, datetime]:
+    """When the newest message of each type came; types of which nothing ever came are left out."""
+    found: dict[str, datetime] = {}
+    for message_type in [*registry.inbound_types(), RECEIPT_TYPE, ""]:
+        newest = InboundMessage.objects.filter(partner=partner, message_type=message_type).order_by("-pk")
+        if received_at := newest.values_list("received_at", flat=True).first():
+            found[message_type] = received_at
+    return found
+
+
+def _add_queues(table: _Table, now: datetime, waiting: Iterable[Queue]) -> None:
+    for queue in waiting:
+        row, age = table.row(queue.partner, queue.message_type), (now - queue.since).total_seconds()
+        match queue.state:
+            case OutboundState.REFUSED:
+                row.refused = queue.number
+            case InboundState.QUARANTINED:
+                row.quarantined = queue.number
+            case InboundState.RECEIVED | InboundState.READY:
+                row.received_unhandled += queue.number
+                row.oldest_unhandled_seconds = max(row.oldest_unhandled_seconds or 0.0, age)
+            case _:
+                if queue.state == OutboundState.QUEUED:
+                    row.queued = queue.number
+                else:
+                    row.awaiting_receipt = queue.number
+                row.oldest_unfinished_seconds = max(row.oldest_unfinished_seconds or 0.0, age)
 
 
 def _add_rates(table: _Table, since: datetime) -> None:

@@ -10,6 +10,7 @@ from celery import shared_task
 
 from relay import services
 from relay.conf import partners
+from relay.services import watching
 from relay.services.operations import housekeeping
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,12 @@ def receive() -> None:
 def empty_old() -> None:
     """Take the bytes of messages that are old and settled."""
     housekeeping.empty_old()
+
+
+@shared_task(name="relay.watch")
+def watch() -> None:
+    """Tell operators what is wrong, and what is over."""
+    watching.watch()
 
 
 def _for_each(job: Callable[[str], int], codes: list[str]) -> None:

@@ -15,9 +15,9 @@ def forget_counts() -> None:
 
 
 def samples(families: Iterable[Metric]) -> dict[str, float]:
-    """`name{label=value,…}` → number, labels in their order; without buckets that nothing fell into."""
+    """`name{label=value,…}` → number, labels sorted; without buckets that nothing fell into."""
     return {
-        f"{sample.name}{{{','.join(f'{name}={value}' for name, value in sample.labels.items())}}}": sample.value
+        f"{sample.name}{{{','.join(f'{name}={value}' for name, value in sorted(sample.labels.items()))}}}": sample.value
         for family in families
         for sample in family.samples
         if sample.value or not sample.name.endswith("_bucket")

@@ -261,7 +261,9 @@ def refuse(message: OutboundMessage, at: datetime, code: str, reason: str) -> No
     metrics.note_refused(message)
     hooks = registry.outbound_hooks(message.message_type)
     if hooks is not None and hooks.on_refused is not None:
-        hooks.on_refused(reference(message), at, message.reason_code, reason)
+        # What it audits and sends belongs to the click that queued the message, whoever noticed the refusal.
+        with structlog.contextvars.bound_contextvars(request_id=message.request_id):
+            hooks.on_refused(reference(message), at, message.reason_code, reason)
 
 
 def reference(message: OutboundMessage) -> registry.OutboundRef:

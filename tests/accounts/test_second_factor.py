@@ -209,7 +209,7 @@ def test_staff_come_nowhere_without_a_second_factor(required, staff_client, oper
         response = staff_client.get(path)
         if not response.headers.get("Location", "").startswith(SECURITY):
             opened.append(route)
-    assert set(opened) == {"healthz", "readyz", "preferences/"}, "all else leads to setting up"
+    assert set(opened) == {"healthz", "readyz", "metrics", "preferences/"}, "all else leads to setting up"
     assert operator_client.get(LIST).status_code == 200, "nobody else is asked"
 
 

@@ -42,9 +42,9 @@ def test_histogram_counts_up_to_each_bound() -> None:
     for seconds in (-3, 1.0, 4, 700):
         histogram.observe(seconds, who="x")
     assert counted() == {
-        "test_wait_seconds_bucket{who=x,le=1.0}": 2,
-        "test_wait_seconds_bucket{who=x,le=5.0}": 3,
-        "test_wait_seconds_bucket{who=x,le=+Inf}": 4,
+        "test_wait_seconds_bucket{le=1.0,who=x}": 2,
+        "test_wait_seconds_bucket{le=5.0,who=x}": 3,
+        "test_wait_seconds_bucket{le=+Inf,who=x}": 4,
         "test_wait_seconds_count{who=x}": 4,
         "test_wait_seconds_sum{who=x}": 705,
     }

@@ -25,6 +25,7 @@ ROLES = (VISITOR, *DEMO_ACCOUNTS)
 NO_PAGES = {
     "healthz",
     "readyz",
+    "metrics",
     "preferences/",
     "opened-pages/",
     "captcha/image/<slug:key>/",

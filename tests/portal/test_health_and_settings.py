@@ -102,6 +102,10 @@ BAD = {
         "portal.E029",
     ),
     "no icons": ({}, "portal.E019"),
+    "token that can be guessed": ({"METRICS_TOKEN": "prometheus"}, "portal.E050"),
+    "token that no header carries": ({"METRICS_TOKEN": "海关" * 20}, "portal.E050"),
+    "alerts to nobody": ({"RELAY_ALERT_EMAILS": "ops@example.com,operators"}, "portal.E051"),
+    "alert at once": ({"RELAY_ALERT_SILENT_SECONDS": "0"}, "portal.E010"),
 }
 
 

@@ -31,7 +31,7 @@ from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Ori
 from smartgate.models import Filing
 from tests.conftest import bind_card, make_user
 from tests.portal.factories import make_attachment, make_item
-from tests.relay.rows import make_outbound, make_pause, make_quarantined
+from tests.relay.rows import make_alert, make_outbound, make_pause, make_quarantined
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
 from tests.smartgate.factories import make_evidence, make_filing
@@ -103,6 +103,8 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "": (everybody(200), everybody(405)),
     "healthz": (everybody(200), everybody(405)),
     "readyz": (everybody(200), everybody(405)),
+    # To this machine; who else may is told in tests/portal/test_metrics.py.
+    "metrics": (everybody(200), everybody(405)),
     "preferences/": (everybody(405), everybody(302, theme="dark")),
     "opened-pages/": (everybody(405), everybody(302, close_all="1")),
     "content/<slug:kind>/": (everybody(200), everybody(405)),
@@ -262,12 +264,13 @@ READ_BY_STAFF = {
     "reference/codetable",
     "reference/code",
     "reference/declarationelement",
+    "relay/alert",
     "relay/inboundmessage",
     "relay/outboundmessage",
     "relay/pause",
 }
-#: The console shows all there is of a pause.
-WITHOUT_PAGE = {"relay/pause"}
+#: The console shows all there is of a pause, the list all of an alert.
+WITHOUT_PAGE = {"relay/alert", "relay/pause"}
 
 
 #: Filings and the trail name them for ever: they are disabled instead.
@@ -420,6 +423,7 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "relay/outboundmessage": make_outbound(),
             "relay/inboundmessage": make_quarantined(),
             "relay/pause": make_pause(),
+            "relay/alert": make_alert(),
             "reference/codetable": CodeTable.objects.first(),
             "reference/code": Code.objects.first(),
             "reference/declarationelement": DeclarationElement.objects.create(

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from relay.models import InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
+from relay.models import Alert, AlertKind, InboundMessage, InboundState, OutboundMessage, OutboundState, Pause
 
 
 def make_outbound(*, at: datetime | None = None, **values: Any) -> OutboundMessage:
@@ -57,3 +57,10 @@ def make_pause(**values: Any) -> Pause:
     """An open one."""
     row = {"partner": "customs", "reason": "海关停机", "paused_by": "os:tester", "paused_at": timezone.now()}
     return Pause.objects.create(**{**row, **values})
+
+
+def make_alert(**values: Any) -> Alert:
+    """An open one, told of."""
+    now = timezone.now()
+    row = {"kind": AlertKind.QUARANTINE, "partner": "customs", "number": 1, "since": now, "noticed_at": now, "seen_at": now}
+    return Alert.objects.create(**{**row, "opened_at": now, "told_at": now, **values})

@@ -130,7 +130,7 @@ def test_broken_partner_does_not_hold_up_the_others(boxes: Boxes, settings: Any)
 def test_tasks_have_the_names_the_settings_use() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values() if entry["task"].startswith("relay.")}
-    assert scheduled == {"relay.sweep", "relay.receive", "relay.empty_old"}
+    assert scheduled == {"relay.sweep", "relay.receive", "relay.watch", "relay.empty_old"}
     assert scheduled | {"relay.dispatch"} <= set(current_app.tasks)
 
 

@@ -39,16 +39,16 @@ def test_a_message_on_its_way(boxes: Boxes) -> None:
     boxes.put(answer, "RCV001_x.xml")
     services.receive("customs")
     assert relay_counts() == {
-        "relay_attempts_total{partner=customs,message_type=SGW101,outcome=sent}": 1,
-        "relay_attempts_total{partner=customs,message_type=SGW101,outcome=waiting}": 1,
-        "relay_leaving_seconds_count{partner=customs,message_type=SGW101}": 1,
-        "relay_receipt_seconds_count{partner=customs,message_type=SGW101}": 1,
-        "relay_received_total{partner=customs,again=no}": 2,
-        "relay_received_total{partner=customs,again=yes}": 1,
-        "relay_handled_total{partner=customs,message_type=RCV001}": 1,
-        "relay_handled_total{partner=customs,message_type=SGW102}": 1,
+        "relay_attempts_total{message_type=SGW101,outcome=sent,partner=customs}": 1,
+        "relay_attempts_total{message_type=SGW101,outcome=waiting,partner=customs}": 1,
+        "relay_leaving_seconds_count{message_type=SGW101,partner=customs}": 1,
+        "relay_receipt_seconds_count{message_type=SGW101,partner=customs}": 1,
+        "relay_received_total{again=no,partner=customs}": 2,
+        "relay_received_total{again=yes,partner=customs}": 1,
+        "relay_handled_total{message_type=RCV001,partner=customs}": 1,
+        "relay_handled_total{message_type=SGW102,partner=customs}": 1,
     }
-    assert 0 < counted()["relay_receipt_seconds_sum{partner=customs,message_type=SGW101}"] < 60
+    assert 0 < counted()["relay_receipt_seconds_sum{message_type=SGW101,partner=customs}"] < 60
 
 
 def test_what_goes_wrong(boxes: Boxes, application: Application) -> None:
@@ -66,11 +66,11 @@ def test_what_goes_wrong(boxes: Boxes, application: Application) -> None:
     services.receive("customs")
     found = relay_counts()
     assert {
-        "relay_attempts_total{partner=customs,message_type=SGW101,outcome=error}": 1.0,
-        "relay_refused_total{partner=customs,message_type=SGW101}": 1.0,
-        "relay_quarantined_total{partner=customs,code=NOT_XML}": 1.0,
-        "relay_quarantined_total{partner=customs,code=UNKNOWN_FILING}": 1.0,
-        "relay_handler_failures_total{partner=customs,message_type=SGW102}": 1.0,
+        "relay_attempts_total{message_type=SGW101,outcome=error,partner=customs}": 1.0,
+        "relay_refused_total{message_type=SGW101,partner=customs}": 1.0,
+        "relay_quarantined_total{code=NOT_XML,partner=customs}": 1.0,
+        "relay_quarantined_total{code=UNKNOWN_FILING,partner=customs}": 1.0,
+        "relay_handler_failures_total{message_type=SGW102,partner=customs}": 1.0,
     }.items() <= found.items()
     assert not [name for name in found if "leaving" in name or "receipt_seconds" in name or "chosen" in name]
 
@@ -94,7 +94,7 @@ def test_counting_fails_no_message(boxes: Boxes, settings: Any) -> None:
     assert OutboundMessage.objects.get().state == OutboundState.DELIVERED
     assert InboundMessage.objects.get().state == InboundState.HANDLED
     settings.REDIS_URL = there
-    assert relay_counts()["relay_receipt_seconds_count{partner=customs,message_type=SGW101}"] == 1
+    assert relay_counts()["relay_receipt_seconds_count{message_type=SGW101,partner=customs}"] == 1
 
 
 def test_labels_are_of_few_values() -> None:

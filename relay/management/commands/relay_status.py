@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from relay import queries
+from relay import alerts, queries
 from relay.management.operating import cell, print_table
 
 _COLUMNS = (
@@ -43,6 +43,7 @@ class Command(BaseCommand):
         if options["json"]:
             pauses = [queries.pause_as_json(row) for row in queries.open_pauses()]
             found = {"at": timezone.now().isoformat(), "rate_seconds": queries.RATE_SECONDS, "traffic": rows, "pauses": pauses}
+            found["alerts"] = [alerts.as_json(alert) for alert in alerts.open_alerts()]
             self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
             return
         if not rows:
@@ -58,3 +59,6 @@ class Command(BaseCommand):
         for pause in queries.open_pauses():
             scope = f"partner {pause.partner or 'all'}, type {pause.message_type or 'all'}"
             self.stdout.write(f"paused: {scope}, since {pause.paused_at.isoformat()} by {cell(pause.paused_by)}: {cell(pause.reason)}")
+        for alert in alerts.open_alerts():
+            where = f"{alert.partner} {cell(alert.message_type)}"
+            self.stdout.write(f"alert: {alert.kind}: {where}: {alert.number} since {alert.since.isoformat()}, told {alert.told_at}")
