@@ -12,12 +12,13 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from notifications.models import Delivery
+from relay import alerts
 from relay.models import Alert, AlertKind, InboundState, OutboundMessage, OutboundState
 from relay.services.watching import watch
 from relay.tasks import watch as job
 from relay.trouble import look
 from tests.relay.commands import typed
-from tests.relay.rows import make_inbound, make_outbound, make_pause, make_quarantined
+from tests.relay.rows import make_alert, make_inbound, make_outbound, make_pause, make_quarantined
 
 pytestmark = [pytest.mark.django_db, pytest.mark.covers("OPS-03")]
 
@@ -270,6 +271,14 @@ def test_a_type_that_a_partner_made_up_cannot_forge_a_mail() -> None:
     (mail,) = mails()
     assert "A??Bcc" in mail.body
     assert "\n" not in mail.subject
+
+
+def test_what_a_mail_says_to_type_is_what_the_page_says(settings: Any) -> None:
+    page = (settings.BASE_DIR / "docs" / "operations" / "watching.md").read_text()
+    rows = {row.partition("`")[2].partition("`")[0]: row for row in page.splitlines() if row.startswith("| `")}
+    for kind in AlertKind:
+        for command in alerts.commands(make_alert(kind=kind, since=NOW)):
+            assert command.replace(" 2026-03-01T08:00", " …").removeprefix("    ") in rows[kind.value], command
 
 
 # -- where it is seen -------------------------------------------------------------------------------------
