@@ -85,6 +85,10 @@ def findings(only: str = "") -> Iterator[Finding]:
                     yield Finding(check.name, *texts)
 
 
+#: Commands as they are to be typed, each up to a semicolon.
+RESEND: Final = "manage.py relay_resend {message_id} --yes"
+SETTLE: Final = 'manage.py relay_settle {message_id} --delivered --reason "who, when" --yes'
+SETTLE_NOT: Final = 'manage.py relay_settle {message_id} --not-delivered --reason "who, when" --yes'
 _WORKERS: Final = "see that a worker takes the queue relay, and that beat runs (docs/operations/running.md); it goes on by itself then"
 _OUTBOUND: Final = "{message_type} {message_id} to {partner}"
 _INBOUND: Final = "inbound {id} ({file_name}) from {partner}"
@@ -145,7 +149,7 @@ CHECKS: Final = (
         """,
         _OUTBOUND,
         "waits for a partner that is not configured",
-        "put the partner back into RELAY_PARTNERS, or: manage.py relay_settle {message_id} --not-delivered --reason …",
+        "put the partner back into RELAY_PARTNERS; or, when it will never get it: " + SETTLE_NOT,
     ),
     Check(
         "relay.no_receipt",
@@ -156,8 +160,10 @@ CHECKS: Final = (
         """,
         _OUTBOUND,
         "sent {attempts} times since {sent_at:%Y-%m-%d %H:%M:%S %Z} without a receipt",
-        "ask the partner whether it has it; when its receipt will not come: "
-        "manage.py relay_settle {message_id} --delivered (or --not-delivered) --reason …",
+        "ask the partner whether it has it. If so, and its receipt will not come: "
+        + SETTLE
+        + "; if not: manage.py relay_resend {message_id} --yes; "
+        "and when it will never take it: " + SETTLE_NOT,
     ),
     Check(
         "relay.undecided",
@@ -167,7 +173,8 @@ CHECKS: Final = (
         """,
         _INBOUND,
         "in quarantine since {received_at:%Y-%m-%d %H:%M:%S %Z}: {reason_code}",
-        "manage.py relay_quarantine show {id}, then retry {id} or discard {id} --reason …",
+        "manage.py relay_quarantine show {id}; when the cause was ours and is mended: manage.py relay_quarantine retry {id}; "
+        'or, when nobody wants it: manage.py relay_quarantine discard {id} --reason "why"',
     ),
     Check(
         "relay.long_pause",

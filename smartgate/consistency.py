@@ -6,13 +6,12 @@ because a restored backup, a bug or a hand in the database can bring them about,
 
 from typing import Final
 
-from relay.consistency import Check
+from relay.consistency import RESEND, SETTLE, SETTLE_NOT, Check
 from relay.models import CONTRADICTS_REFUSAL
 from smartgate.models import FilingStatus
 from smartgate.states import Event
 
 _ABOUT: Final = "filing {trip_no} (SeqNo {data_center_no}, {status})"
-_SETTLE: Final = "manage.py relay_settle {message_id} --delivered --reason …"
 #: States that a filing reaches only after its message has arrived.
 _BEYOND: Final = [
     status.value
@@ -56,7 +55,7 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "its message {message_id} was delivered {finished_at:%Y-%m-%d %H:%M:%S %Z}, and the filing does not know",
-        _SETTLE,
+        SETTLE,
     ),
     Check(
         "smartgate.behind_refusal",
@@ -68,8 +67,7 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "its message {message_id} was refused ({reason_code}), and the filing does not know",
-        "send it once more: manage.py relay_resend {message_id} --yes; or, when customs will not take it: "
-        "manage.py relay_settle {message_id} --not-delivered --reason …",
+        "send it once more: " + RESEND + "; or, when customs will not take it: " + SETTLE_NOT,
     ),
     Check(
         "smartgate.ahead",
@@ -84,7 +82,7 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "customs has it by its state, but its message {message_id} is {state} without any receipt",
-        "ask customs by SeqNo whether it holds the filing. If so: " + _SETTLE + "; if not: manage.py relay_resend {message_id}",
+        "ask customs by SeqNo whether it holds the filing. If so: " + SETTLE + "; if not: " + RESEND,
         {"beyond": _BEYOND},
     ),
     Check(
@@ -105,7 +103,7 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "customs' exchange refused its message {message_id}, and customs has answered it: {events}. Nobody can declare or delete it",
-        "ask customs by SeqNo whether it holds the filing. If so: " + _SETTLE + "; if not: the same with --not-delivered",
+        "ask customs by SeqNo whether it holds the filing. If so: " + SETTLE + "; if not: " + SETTLE_NOT,
         {"rejected": Event.REJECTED.value, "contradicts": CONTRADICTS_REFUSAL},
     ),
     Check(
@@ -120,7 +118,9 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "an answer to it is in quarantine: inbound {inbound_id}, {reason_code}",
-        "manage.py relay_quarantine show {inbound_id}, then retry {inbound_id} or discard {inbound_id} --reason …",
+        "manage.py relay_quarantine show {inbound_id}; when the cause was ours and is mended: "
+        "manage.py relay_quarantine retry {inbound_id}; "
+        'or, when customs says that it is void: manage.py relay_quarantine discard {inbound_id} --reason "why"',
         {"contradicts": CONTRADICTS_REFUSAL},
     ),
     Check(
@@ -134,6 +134,6 @@ CHECKS: Final = (
         """,
         _ABOUT,
         "an earlier message of it, {message_id}, is {state} still, and holds up the present one, {present_id}",
-        "ask customs whether it has {message_id}: manage.py relay_settle {message_id} --delivered (or --not-delivered) --reason …",
+        "ask customs whether it has {message_id}. If so: " + SETTLE + "; if not: " + SETTLE_NOT,
     ),
 )

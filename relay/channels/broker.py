@@ -211,8 +211,12 @@ class Link:
             raise BrokerError(text) from error
 
     def wait(self, until: float) -> None:
-        """Take the next thing the broker says. Raises TimeoutError at `until` (monotonic), or when it is silent for too long."""
-        assert self._raw is not None  # noqa: S101 - only within `guarded`, after `open`
+        """Take the next thing the broker says; only within `guarded`.
+
+        Raises TimeoutError at `until` (monotonic), or when it is silent for too long, and ConnectionError when the connection was let go.
+        """
+        if self._raw is None:
+            raise ConnectionError("the connection was let go")
         self._raw.drain_events(timeout=max(0.001, min(self.seconds, until - time.monotonic())))
 
     def drop(self) -> None:

@@ -30,6 +30,8 @@ def publish(link: Link, queue: str, messages: Sequence[Message], until: float) -
                 batch.said[place] = publish(link, queue, [messages[place]], until)[0]
         for place in batch.pending():
             batch.said[place] = str(error)
+    if batch.is_unroutable and link.options.declare:
+        link.drop()  # with the next connection the queues are made anew
     return [said if said is not None else _BLOCKED for said in batch.said]
 
 
@@ -44,6 +46,11 @@ class _Batch:
 
     def pending(self) -> list[int]:
         return [place for place, said in enumerate(self.said) if said is None]
+
+    @property
+    def is_unroutable(self) -> bool:
+        """Whether there was no queue for one of them."""
+        return bool(self._returned)
 
     def publish(self, link: Link, channel: Any, queue: str, until: float) -> None:
         channel.events["basic_ack"].add(self._on_ack)
