@@ -5,6 +5,7 @@ last cells as they stand there. So page and test cannot drift apart: who changes
 """
 
 import ctypes
+import os
 import re
 import shlex
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 import pytest
 from django.conf import settings
 
+from relay.channels import directory
 from relay.models import Attempt, OutboundMessage
 from tests.relay.commands import Typed, typed
 
@@ -164,40 +166,48 @@ def ordinary_account() -> Iterator[None]:
     assert libc.capget(header, had) == 0, "capget"
     assert libc.capget(header, has) == 0, "capget"
     has[0] &= ~_OVER_FILES
+    _end_writers()
     assert libc.capset(header, has) == 0, "capset"
     try:
         yield
     finally:
         assert libc.capset(header, had) == 0, "capset"
+        _end_writers()
+
+
+def _end_writers() -> None:
+    """The channel's threads stay, with the rights that they were started with."""
+    directory._writers(os.getpid()).shutdown()
+    directory._writers.cache_clear()
 
 
 @contextmanager
-def without_rights(directory: Path, rights: int = 0o500) -> Iterator[None]:
-    """While it lasts, our account has only these rights in a directory."""
-    before = directory.stat().st_mode
-    directory.chmod(rights)
+def without_rights(path: Path, rights: int = 0o500) -> Iterator[None]:
+    """While it lasts, our account has only these rights to a directory or file."""
+    before = path.stat().st_mode
+    path.chmod(rights)
     try:
         with ordinary_account():
             yield
     finally:
-        directory.chmod(before)
+        path.chmod(before)
 
 
 @contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
+def small_disk(path: Path) -> Iterator[None]:
     """A file system of its own that is full after 64 KB; the test is skipped where none can be mounted."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(directory)], capture_output=True, check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)], capture_output=True, check=False)
     if mounted.returncode != 0:
         pytest.skip("no file system can be mounted here, so none can be filled; as root in a container that may mount it is tried")
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(directory)], capture_output=True, check=True)
+        subprocess.run(["umount", "--lazy", str(path)], capture_output=True, check=True)
 
 
-def fill_up(directory: Path) -> Path:
+def fill_up(path: Path) -> Path:
     """Fill the file system to its last byte; the file to delete afterwards."""
-    ballast = directory / "ballast"
+    ballast = path / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
