@@ -92,6 +92,13 @@ def test_a_partner_that_lost_what_it_had_taken(boxes: Boxes, application: Applic
     services.dispatch("customs")
     assert boxes.take_all() == {message.file_name: bytes(message.content) for message in messages[1:]}
     assert (application.delivered, application.refused) == (told, []), "the filings keep their states"
+    assert "RELAY_RECEIPT_TIMEOUT_SECONDS" in row("partner-lost-it").codes(2)
+    for message in messages[1:]:
+        waits = outbound(message).due_at - timezone.now()
+        assert timedelta(0) < waits <= timedelta(seconds=settings.RELAY_RECEIPT_TIMEOUT_SECONDS)
+        make_due(message)
+    assert services.dispatch("customs") == 0
+    assert {outbound(message).state for message in messages} == {OutboundState.DELIVERED}
 
 
 @tries("directory-back")
@@ -318,9 +325,12 @@ def test_codes_of_receipts_that_are_refused(boxes: Boxes) -> None:
     boxes.take_all()
     boxes.put(technical(message.message_id, in_reply_to=uuid4()), f"RCV001_{uuid4()}.xml")
     boxes.put(b"junk", f"RCV001_{uuid4()}.xml")
+    boxes.put(technical(message.message_id, result="REJECTED"))
     services.receive("customs")
-    (code,) = row("codes/quarantine, not answered").codes(1)[:1]
-    assert in_quarantine() == {code, "NOT_XML"}
+    boxes.put(technical(message.message_id))
+    services.receive("customs")
+    codes = set(row("codes/quarantine, not answered").codes(1))
+    assert in_quarantine() == codes | {"NOT_XML"}
     assert told(boxes) == []
 
 

@@ -99,12 +99,20 @@ def test_a_filing_is_ahead_of_its_message(operator: User, state: str, holds: boo
 
 @tries("contradiction", f"{PAGE}/smartgate.contradiction")
 @pytest.mark.parametrize("holds", [True, False])
-@pytest.mark.parametrize("by", ["page", "finding"])
-def test_customs_answers_what_its_exchange_refused(operator: User, holds: bool, by: str) -> None:
-    with capture_logs() as log:
-        filing = contradicted(operator, "STORED", "LOCKED")
+@pytest.mark.parametrize(
+    ("by", "says"), [("page", "customs"), ("finding", "customs"), ("page", "its exchange"), ("finding", "its exchange")]
+)
+def test_customs_has_what_its_exchange_refused(operator: User, holds: bool, by: str, says: str) -> None:
     here = row("contradiction")
-    here.logged(log, "answer_contradicts_refusal")
+    if says == "customs":
+        with capture_logs() as log:
+            filing = contradicted(operator, "STORED", "LOCKED")
+        here.logged(log, "answer_contradicts_refusal")
+    else:
+        filing = refused(operator)
+        receive_technical_receipt(filing.message_id)
+        here.says("CONTRADICTS_REFUSAL")
+        assert "CONTRADICTS_REFUSAL" in type_in("relay_quarantine list").out
     here.says("smartgate.contradiction")
     with pytest.raises(ActionRefused):
         services.declare_filing(actor=operator, filing_id=filing.pk)
@@ -117,7 +125,7 @@ def test_customs_answers_what_its_exchange_refused(operator: User, holds: bool, 
         type_in(command)
     assert findings("smartgate.contradiction") == []
     if holds:
-        assert now(filing).status == FilingStatus.LOCKED, "the receipts take effect"
+        assert now(filing).status == (FilingStatus.LOCKED if says == "customs" else FilingStatus.RELAYED), "what came takes effect"
     else:
         assert services.declare_filing(actor=operator, filing_id=filing.pk).status == FilingStatus.DECLARED
 
