@@ -24,7 +24,7 @@ from relay.services.operations import ResendOutcome
 from tests.relay.commands import typed
 from tests.relay.conftest import Application, Boxes, make_due, outbound, queue
 from tests.relay.messages import read_fields, receipt, technical
-from tests.relay.rows import make_outbound
+from tests.relay.rows import make_alert, make_outbound
 from tests.relay.runbook import commands_in, findings, of_section, row, traffic, tries, type_in
 from tests.simulators.test_customs import Office, until
 
@@ -207,10 +207,15 @@ def test_customs_itself_drops_what_is_sent_again_and_receipts_it(boxes: Boxes, a
 
 # -- How it works, and the fields of relay_status ---------------------------------------------------
 
-_SCHEDULE = {"relay.sweep": "relay-sweep", "relay.receive": "relay-receive", "relay.empty_old": "relay-empty-old"}
+_SCHEDULE = {
+    "relay.sweep": "relay-sweep",
+    "relay.receive": "relay-receive",
+    "relay.empty_old": "relay-empty-old",
+    "relay.watch": "relay-watch",
+}
 
 
-@tries(*(f"how-it-works/{name}" for name in ("relay.dispatch", "relay.sweep", "relay.receive", "relay.empty_old")))
+@tries(*(f"how-it-works/{name}" for name in ("relay.dispatch", "relay.sweep", "relay.receive", "relay.empty_old", "relay.watch")))
 def test_the_jobs_run_when_the_page_says() -> None:
     for name, told in of_section("how-it-works").items():
         assert name in app.tasks
@@ -218,7 +223,9 @@ def test_the_jobs_run_when_the_page_says() -> None:
             continue
         when = settings.CELERY_BEAT_SCHEDULE[_SCHEDULE[name]]
         assert when["task"] == name
-        if isinstance(when["schedule"], float):
+        if told.cells[1] == "each minute":
+            assert when["schedule"] == 60
+        elif isinstance(when["schedule"], float):
             (setting,) = told.codes(1)
             assert when["schedule"] == getattr(settings, setting)
             assert f"({when['schedule']:g})" in told.cells[1]
@@ -240,6 +247,7 @@ FIELDS: dict[str, Callable[[dict[str, Any]], bool]] = {
         (said["sent_per_minute"], said["failed_per_minute"]) == (2 / 5, 1 / 5)
         and (traffic("")["received_per_minute"], queries.RATE_SECONDS) == (1 / 5, 300)
     ),
+    "alerts": lambda _: [one["kind"] for one in typed("relay_status", "--json").json["alerts"]] == ["quarantine"],
     "received_unhandled": lambda _: traffic("SGW102")["received_unhandled"] == 1,
     "oldest_unhandled_seconds": lambda _: traffic("SGW102")["oldest_unhandled_seconds"] >= 100,
     "quarantined": lambda _: traffic("")["quarantined"] == 1,
@@ -250,7 +258,7 @@ FIELDS: dict[str, Callable[[dict[str, Any]], bool]] = {
 @tries(*(f"each-field-of-relay_status/{name}" for name in FIELDS))
 def test_every_field_says_what_the_page_says(boxes: Boxes, application: Application) -> None:
     told = {name for key in FIELDS for name in key.split(", ")}
-    assert told | {"partner", "message_type"} == set(asdict(queries.Traffic("", "")))
+    assert told - {"alerts"} | {"partner", "message_type"} == set(asdict(queries.Traffic("", "")))
     refused, waits, fails = queue(1), queue(2), queue(3)
     (boxes.home / "OutBox" / fails.file_name).mkdir(parents=True)
     services.dispatch("customs")
@@ -263,6 +271,7 @@ def test_every_field_says_what_the_page_says(boxes: Boxes, application: Applicat
     services.receive("customs")
     typed("relay_pause", "--type", "SGW101", "--reason", "停机")
     queue(4)
+    make_alert()
     past = timezone.now() - timedelta(seconds=100)
     OutboundMessage.objects.filter(pk=waits.pk).update(created_at=past)
     InboundMessage.objects.filter(state=InboundState.READY).update(received_at=past)
