@@ -1,4 +1,4 @@
-"""The files that pages use from npm packages, copied to where Django's static files are found (`vendor/…`)."""
+"""The files that pages and printed documents use from npm packages, copied to where the portal finds them (`vendor/…`)."""
 
 import os
 import re
@@ -15,6 +15,12 @@ ICONS = NODE_MODULES / "@tabler" / "icons" / "icons" / "outline"
 FILES = {
     "tabler/tabler.min.css": NODE_MODULES / "@tabler" / "core" / "dist" / "css" / "tabler.min.css",
     "htmx/htmx.min.js": NODE_MODULES / "htmx.org" / "dist" / "htmx.min.js",
+}
+#: Fonts that printed documents embed, with the licence that goes with them. Not among the static files: no page loads them.
+_NOTO_SANS_SC = NODE_MODULES / "@expo-google-fonts" / "noto-sans-sc"
+FONTS = {
+    "fonts/NotoSansSC-Regular.ttf": _NOTO_SANS_SC / "400Regular" / "NotoSansSC_400Regular.ttf",
+    "fonts/NotoSansSC-LICENSE.txt": _NOTO_SANS_SC / "LICENSE_FONT",
 }
 #: The maps are not copied; the manifest storage would refuse a reference to a file that is not there.
 SOURCE_MAP = re.compile(rb"(?:/\*[#@]\s*sourceMappingURL=[^*]*\*/|^//[#@]\s*sourceMappingURL=.*$)", re.MULTILINE)
@@ -47,7 +53,7 @@ def check_stylesheet(name: str, content: bytes) -> None:
 
 
 def copy(target: Path) -> int:
-    """Make `target` hold exactly the files that pages use; gives how many were written or removed (none when all were right).
+    """Make `target` hold exactly the files that are used; gives how many were written or removed (none when all were right).
 
     Raises DevServerError when a package or an icon is missing.
     """
@@ -57,6 +63,8 @@ def copy(target: Path) -> int:
         if name.endswith(".css"):
             check_stylesheet(name, content)
         wanted[target / name] = content
+    for name, source in FONTS.items():
+        wanted[target / name] = _read(source)
     for icon in icon_names():
         wanted[target / "icons" / f"{icon}.svg"] = _read(ICONS / f"{icon}.svg")
     changes = 0

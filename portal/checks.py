@@ -23,6 +23,8 @@ CHANNELS = ("directory", "amqp")
 LEGAL_PERSON_MARK = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){2,}=[^=\s]+")
 #: Where the user's own computer answers; wss is what the official control speaks at its other port.
 LOOPBACK = re.compile(r"wss?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?/?")
+#: How a file of TrueType outlines begins; one of several fonts begins with ttcf.
+_TRUE_TYPE = (b"\x00\x01\x00\x00", b"true", b"ttcf")
 POSITIVE_NUMBERS = (
     "SESSION_IDLE_SECONDS",
     "SESSION_ABSOLUTE_SECONDS",
@@ -226,6 +228,28 @@ def check_vendor_files(**_kwargs: Any) -> list[CheckMessage]:
     if settings.PORTAL_MODE != "production" or (settings.VENDOR_DIR / "icons").is_dir():
         return []
     return [Error(f"{settings.VENDOR_DIR} lacks the pages' icons.", hint="Run `make setup` with this VAR_DIR.", id="portal.E019")]
+
+
+@register("settings")
+def check_print_fonts(**_kwargs: Any) -> list[CheckMessage]:
+    """The fonts of printed documents are there and can be embedded: without them nothing can be printed."""
+    # Elsewhere a document says so when it is printed; a desk need not have copied them to run a command.
+    if settings.PORTAL_MODE != "production":
+        return []
+    hint = "Run `make setup` with this VAR_DIR, or name TrueType files in PRINT_FONTS."
+    if not settings.PRINT_FONTS:
+        return [Error("PRINT_FONTS is empty.", hint=hint, id="portal.E030")]
+    errors: list[CheckMessage] = []
+    for path in settings.PRINT_FONTS:
+        try:
+            with Path(path).open("rb") as file:
+                kind = file.read(4)
+        except OSError as error:
+            errors.append(Error(f"PRINT_FONTS: {path} cannot be read: {error.strerror}.", hint=hint, id="portal.E030"))
+            continue
+        if kind not in _TRUE_TYPE:
+            errors.append(Error(f"PRINT_FONTS: {path} is no TrueType font (.ttf, .ttc).", hint=hint, id="portal.E030"))
+    return errors
 
 
 @register("settings")

@@ -361,9 +361,11 @@ TIME_ZONE = "Asia/Shanghai"
 # -- Static and uploaded files ------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
-#: The npm packages' files the pages use, copied there by `python -m devserver vendor`.
+#: The npm packages' files that are used, copied there by `python -m devserver vendor`.
 VENDOR_DIR = VAR_DIR / "vendor"
-STATICFILES_DIRS = [BASE_DIR / "static", ("vendor", VENDOR_DIR)]
+STATICFILES_DIRS = [BASE_DIR / "static", *((f"vendor/{name}", VENDOR_DIR / name) for name in ("tabler", "htmx"))]
+#: Fonts that printed documents embed (TrueType); of several the first that has a character draws it.
+PRINT_FONTS: list[str] = env.list("PRINT_FONTS", default=[str(VENDOR_DIR / "fonts" / "NotoSansSC-Regular.ttf")])
 #: Where the default storage keeps uploaded files. No address leads there: a view hands each out to whom it is meant for.
 MEDIA_ROOT = FILES_ROOT = Path(env.str("FILES_ROOT", default=str(VAR_DIR / "files")))
 #: Larger attachments of announcements and downloads are refused.

@@ -79,6 +79,7 @@ EDIT = Action("edit", _("修改"), Right.SMARTGATE_EDIT, EDITABLE)
 COPY = Action("copy", _("复制"), Right.SMARTGATE_EDIT, _ALL)
 DELETE = Action("delete", _("删除"), Right.SMARTGATE_EDIT, EDITABLE)
 DECLARE = Action("declare", _("申报"), Right.SMARTGATE_DECLARE, EDITABLE)
+PRINT = Action("print", _("打印"), Right.SMARTGATE_VIEW, _ALL)
 #: In any state, as soon as there is a receipt.
 RECEIPTS = Action("receipts", _("查看回执"), Right.SMARTGATE_VIEW, _ALL)
 

@@ -13,6 +13,7 @@ urlpatterns = [
     path("filings/<int:pk>/edit/", views.EditFilingView.as_view(), name="edit"),
     path("filings/<int:pk>/copy/", views.CopyFilingView.as_view(), name="copy"),
     path("filings/<int:pk>/delete/", views.DeleteFilingView.as_view(), name="delete"),
+    path("filings/<int:pk>/print/", views.PrintFilingView.as_view(), name="print"),
     path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
     path("filings/<int:pk>/signature/<int:version>/", views.SignatureView.as_view(), name="signature"),
 ]

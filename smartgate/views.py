@@ -27,17 +27,19 @@ from core.forms.page import EntryPage
 from core.forms.signing import ASK, NotDeclared, SigningRequest
 from core.http import leave_page, safe_next, wants_part
 from core.listing import QueryPageView, RowAction
+from core.pdf import FontsMissing, pdf_response
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
 from smartgate import queries, services, states
+from smartgate.documents import filing_sheet
 from smartgate.filters import FilingFilter
 from smartgate.forms import FilingForm, FilingLineForm
 from smartgate.models import Filing, FilingStatus
 from smartgate.tables import STATUS_COLOURS, FilingTable
 
 #: Icons of the row actions of M4 §3.2.2; 复制 is on the filing's own page.
-_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt"}
+_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt", states.PRINT: "printer"}
 #: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
 _MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
 #: Until a filing has waited so many seconds its page looks again every so many; most answers come within the first half minute.
@@ -362,6 +364,29 @@ class ReceiptsView(FilingPage, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
+
+
+class PrintFilingView(FilingPage, View):
+    """打印 of a filing (SGW-09): a PDF that the browser shows and prints."""
+
+    title = gettext_lazy("打印")
+    right = states.PRINT.right
+    http_method_names = ["get"]
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        filing = self.stored
+        try:
+            content = filing_sheet(
+                filing=filing,
+                lines=filing.lines.all(),
+                enterprise_name=filing.enterprise.name,
+                printed_by=str(self.user),
+                printed_at=timezone.now(),
+            ).pdf()
+        except FontsMissing as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(url_of(states.VIEW, filing))
+        return pdf_response(content, filing.trip_no)
 
 
 class SignatureView(FilingPage, View):

@@ -10,10 +10,10 @@ from devserver.errors import DevServerError
 
 
 def test_copying_is_complete_and_the_second_time_does_nothing(tmp_path: Path) -> None:
-    assert vendor.copy(tmp_path) == len(vendor.FILES) + len(vendor.icon_names())
+    assert vendor.copy(tmp_path) == len(vendor.FILES) + len(vendor.FONTS) + len(vendor.icon_names())
     assert vendor.copy(tmp_path) == 0
     copied = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert copied == {*vendor.FILES, *(f"icons/{name}.svg" for name in vendor.icon_names())}
+    assert copied == {*vendor.FILES, *vendor.FONTS, *(f"icons/{name}.svg" for name in vendor.icon_names())}
 
 
 def test_what_was_changed_or_does_not_belong_is_put_right(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ NO_PAGES = {
     "content/attachments/<int:pk>/",
     "smartgate/filings/<int:pk>/status/",
     "smartgate/filings/<int:pk>/delete/",
+    "smartgate/filings/<int:pk>/print/",
     "smartgate/filings/<int:pk>/signature/<int:version>/",
 }
 #: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py and test_card_binding.py go there

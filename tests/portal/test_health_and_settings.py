@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import User
 from core.models import AuditEntry
+from devserver import vendor
 from portal import health
 from relay.models import OutboundMessage
 from tests.smartgate.pages import NEW, entry_post
@@ -106,6 +107,9 @@ BAD = {
     "token that no header carries": ({"METRICS_TOKEN": "海关" * 20}, "portal.E050"),
     "alerts to nobody": ({"RELAY_ALERT_EMAILS": "ops@example.com,operators"}, "portal.E051"),
     "alert at once": ({"RELAY_ALERT_SILENT_SECONDS": "0"}, "portal.E010"),
+    "no font": ({}, "portal.E030"),
+    "no fonts at all": ({"PRINT_FONTS": ""}, "portal.E030"),
+    "a font that is none": ({"PRINT_FONTS": __file__}, "portal.E030"),
 }
 
 
@@ -117,7 +121,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
 
 
 def test_check_deploy_is_clean_in_production(tmp_path):
-    (tmp_path / "vendor" / "icons").mkdir(parents=True)
+    vendor.copy(tmp_path / "vendor")
     done = run(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], **GOOD, VAR_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout

@@ -222,6 +222,10 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
         work(Right.SMARTGATE_EDIT, 302, record=True),
     ),
+    "smartgate/filings/<int:pk>/print/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
+    ),
     "smartgate/filings/<int:pk>/receipts/": (
         work(Right.SMARTGATE_VIEW, 200, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
