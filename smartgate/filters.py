@@ -9,8 +9,8 @@ from core.identifiers import normalised, normalised_plate
 from core.listing import CodeFilter, DayRangeFilter, QueryFilterSet, TextFilter
 from core.pinyin import initials
 from smartgate import rules
-from smartgate.forms import BIND_KEY_TYPES, BUSINESS_TYPES, IMPORT_EXPORT
-from smartgate.models import Filing, FilingStatus
+from smartgate.forms import BIND_KEY_TYPES, BUSINESS_TYPES
+from smartgate.models import Filing, FilingStatus, ImportExport
 
 
 class QueryStatuses(ChoicesSource):
@@ -21,6 +21,14 @@ class QueryStatuses(ChoicesSource):
         return {
             status.value: CodeOption(status.value, str(status.query_label), initials(str(status.query_label))) for status in FilingStatus
         }
+
+
+class QueryImportExport(ChoicesSource):
+    """进出口标志 as the query has it: I-进口, E-出口 (M4 §3.2.1)."""
+
+    @property
+    def _options(self) -> dict[str, CodeOption]:
+        return {flag.value: CodeOption(flag.value, f"{flag.value}-{flag.label}", initials(str(flag.label))) for flag in ImportExport}
 
 
 class BindKeyFilter(TextFilter):
@@ -37,7 +45,7 @@ class FilingFilter(QueryFilterSet):
     bind_key_info = BindKeyFilter()
     business_type = CodeFilter(source=BUSINESS_TYPES, show_code=False)
     customs_code = CodeFilter(source=rules.CUSTOMS_DISTRICTS)
-    ie_flag = CodeFilter(source=IMPORT_EXPORT)
+    ie_flag = CodeFilter(source=QueryImportExport(ImportExport), show_code=False)
     entered_at = DayRangeFilter()
 
     class Meta:

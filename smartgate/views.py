@@ -78,6 +78,7 @@ class FilingListView(QueryPageView):
     table_class = FilingTable
     ordering = ("-entered_at",)
     sortable = {"entered_at": "entered_at"}
+    print_title = gettext_lazy("智能卡口散杂货申报单清单")
     empty_hint = gettext_lazy("还没有单据。点击左侧菜单“新增”录入第一票。")
 
     def get_queryset(self) -> Any:

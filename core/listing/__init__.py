@@ -40,12 +40,12 @@ What the application owes: the queryset is scoped to the user; every column of `
 an index (scope…, column, id); every condition that leaves few rows of many has one that begins with (scope…, condition).
 
 The whole state stands in the URL: the conditions by their names, `sort`, `size`, `columns`, and one of `after`, `before`, `from`
-with a cursor; `export=xlsx|csv` hands the page out as a file. An htmx request gets the table's part of the same page.
-`core.http.safe_next(request, default)` brings a posted row action back to the list as it stood.
+with a cursor; `export=xlsx|csv` hands the page out as a file, `export=pdf` prints all that the conditions find. An htmx request
+gets the table's part of the same page. `core.http.safe_next(request, default)` brings a posted row action back to the list as it stood.
 """
 
 from core.listing.actions import RowAction
-from core.listing.filters import CodeFilter, DayRangeFilter, QueryFilterSet, TextFilter
+from core.listing.filters import CodeFilter, DayRangeField, DayRangeFilter, QueryFilterSet, TextFilter
 from core.listing.tables import CodeColumn, DayColumn, MomentColumn, NumberColumn, QueryTable, StateColumn, TextColumn
 from core.listing.views import QueryPageView
 
@@ -53,6 +53,7 @@ __all__ = [
     "CodeColumn",
     "CodeFilter",
     "DayColumn",
+    "DayRangeField",
     "DayRangeFilter",
     "MomentColumn",
     "NumberColumn",

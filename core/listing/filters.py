@@ -19,6 +19,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_default_timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import CodeSource
@@ -110,8 +111,8 @@ class _DayField(forms.DateField):
         return day
 
 
-class _DayRangeField(forms.MultiValueField):
-    """Two optional days; compresses to (from, to), or None when both are missing."""
+class DayRangeField(forms.MultiValueField):
+    """Two optional days, also for forms that are no query page's; compresses to (from, to), or None when both are missing."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -167,7 +168,7 @@ class CodeFilter(django_filters.Filter):
 class DayRangeFilter(django_filters.Filter):
     """Days from–to, both inclusive, days of the portal's time zone; `<name>_from` and `<name>_to` in the URL."""
 
-    field_class = _DayRangeField
+    field_class = DayRangeField
 
     def filter(self, qs: "QuerySet[Any]", value: tuple[date | None, date | None] | None) -> "QuerySet[Any]":
         if value is None:
@@ -211,6 +212,20 @@ class QueryFilterSet(django_filters.FilterSet):
         """Names of the conditions that are set and right."""
         cleaned = getattr(self.form, "cleaned_data", {})
         return [name for name, value in cleaned.items() if value not in (None, "")]
+
+    @cached_property
+    def spoken(self) -> Sequence[tuple[str, str]]:
+        """The conditions that are set and right as people read them: label and value."""
+        return [(str(self.form[name].label), self._spoken(name)) for name in self.active]
+
+    def _spoken(self, name: str) -> str:
+        field, value = self.form.fields[name], self.form.cleaned_data[name]
+        if isinstance(field, DayRangeField):
+            first, last = value
+            return gettext("%(first)s 至 %(last)s") % {"first": first or "", "last": last or ""}
+        if isinstance(field, forms.ChoiceField):
+            return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
+        return str(value)
 
     @cached_property
     def parameters(self) -> Sequence[str]:

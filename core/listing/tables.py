@@ -230,7 +230,9 @@ def _label_method(table: QueryTable, accessor: Any) -> str:
 
 
 def _frame(column: Any, number: int) -> tuple[str, str]:
+    # On a phone each row is a card and each cell says what it is; the roles keep it a table for screen readers (forms.css).
     css = column.column.attrs.get("td", {}).get("class", "")
-    start = format_html(' class="{}"', css) if css else ""
+    more = format_html(' class="{}"', css) if css else ""
+    label = format_html(' data-label="{}"', column.header)
     # The first cell names its row for a screen reader.
-    return (f'<th scope="row"{start}>', "</th>") if number == 0 else (f"<td{start}>", "</td>")
+    return (f'<th scope="row" role="rowheader"{label}{more}>', "</th>") if number == 0 else (f'<td role="cell"{label}{more}>', "</td>")

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.views.generic import TemplateView
 
 from core.http import wants_part
-from core.listing import columns, state
+from core.listing import columns, printing, state
 from core.listing.actions import RowAction, drawn, hidden_fields
 from core.listing.counting import CappedCount, capped_count
 from core.listing.export import download
@@ -24,10 +27,16 @@ from core.listing.filters import QueryFilterSet, check_names
 from core.listing.keyset import InvalidCursorError, Order, Page, Reach
 from core.listing.state import Links, ListState
 from core.listing.tables import QueryTable
+from core.pdf import FontsMissing, pdf_response
 from core.views import WorkPageMixin
+from core.workflow import ActionRefused
 
 FORM_ID = "listing-filters"
 _NO_ROWS = Page(rows=(), before=None, after=None, anchor=None)
+
+
+class _NotPrinted(ActionRefused):
+    """More was asked for than is printed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,8 @@ class Choice:
 class QueryPageView(WorkPageMixin, TemplateView):
     """A list that is filtered, sorted, paged, trimmed to columns and exported; see the package's docstring.
 
-    GET shows the page, or with `export=xlsx|csv` hands it out as a file. POST keeps the choice of columns, nothing else.
+    GET shows the page, with `export=xlsx|csv` hands it out as a file, with `export=pdf` prints all that the conditions find. POST
+    keeps the choice of columns, nothing else.
     """
 
     template_name = "core/listing/page.html"
@@ -68,6 +78,8 @@ class QueryPageView(WorkPageMixin, TemplateView):
     #: Column of the table → field of the model. For each there must be an index on (what scopes the rows, field, id).
     sortable: ClassVar[Mapping[str, str]]
     page_sizes: ClassVar[Sequence[int]] = (20, 50, 100)
+    #: What a printed list is called; the page's title when left out.
+    print_title: ClassVar[str | Promise] = ""
     #: What to do about an empty page, for a user who has nothing yet.
     empty_hint: ClassVar[str | Promise] = ""
 
@@ -101,6 +113,8 @@ class QueryPageView(WorkPageMixin, TemplateView):
             self.table.show_only(self.shown_names)
             headings = [str(column.header) for column in self.table.shown]
             return download(self.page_title(), kind, headings, self.table.values())
+        if kind == "pdf" and not self.filterset.errors:
+            return self._printed()
         if not wants_part(request):
             return super().get(request, *args, **kwargs)
         response = self.response_class(request, [self.partial_template_name], self.get_context_data(**kwargs))
@@ -113,6 +127,33 @@ class QueryPageView(WorkPageMixin, TemplateView):
         columns.remember(request.user, self.page, chosen)
         at = (self.state.reach, self.state.cursor) if self.state.reach else None
         return HttpResponseRedirect(request.path + self.links.url(columns=chosen, at=at))
+
+    def _printed(self) -> HttpResponse:
+        """All rows of the query as a document; too many, or none that could be drawn, is said on the page."""
+        rows = self.order.page(self.filterset.qs, size=printing.MOST_ROWS)
+        try:
+            if rows.after is not None:
+                raise _NotPrinted(printing.too_many())
+            table = self.table_class(data=rows.rows)
+            table.show_only(self.shown_names)
+            title = str(self.print_title) or self.page_title()
+            content = printing.list_sheet(
+                title=title,
+                conditions=self.filterset.spoken,
+                order=self._spoken_order(),
+                headings=[str(column.header) for column in table.shown],
+                rows=list(table.values()),
+                printed_by=str(self.request.user),
+                printed_at=timezone.now(),
+            ).pdf()
+        except (_NotPrinted, FontsMissing) as refusal:
+            messages.warning(self.request, str(refusal))
+            return HttpResponseRedirect(self.request.path + self.links.here)
+        return pdf_response(content, f"{title}_{timezone.localtime():%Y%m%d}")
+
+    def _spoken_order(self) -> str:
+        label = self.column_labels.get(self.state.sort_name, self.state.sort_name)
+        return (_("%(column)s从新到旧（从大到小）") if self.state.descending else _("%(column)s从旧到新（从小到大）")) % {"column": label}
 
     # -- The state and what follows from it ---------------------------------------------------
 
@@ -155,11 +196,17 @@ class QueryPageView(WorkPageMixin, TemplateView):
         return self._placed[1]
 
     @cached_property
+    def order(self) -> Order:
+        """The order that the URL asks for."""
+        model = self.filterset.queryset.model
+        return Order(model, self.sortable[self.state.sort_name], descending=self.state.descending, scope=self.page)
+
+    @cached_property
     def _placed(self) -> tuple[Page, bool]:
         if self.filterset.errors:
             return _NO_ROWS, False
         queryset = self.filterset.qs
-        order = Order(queryset.model, self.sortable[self.state.sort_name], descending=self.state.descending, scope=self.page)
+        order = self.order
         if self.state.reach is None:
             return order.page(queryset, size=self.state.size), False
         try:
@@ -215,6 +262,7 @@ class QueryPageView(WorkPageMixin, TemplateView):
                 for kind in ("xlsx", "csv")
                 if page.anchor
             ],
+            print_url=links.url(columns=self.shown_names, export="pdf") if page.anchor else "",
             sizes=[Choice(str(size), str(size), links.url(size=size), size == self.state.size) for size in self.page_sizes],
             columns=[Choice(name, label, "", name in self.shown_names) for name, label in self.column_labels.items()],
             kept=self._kept_by_form(),

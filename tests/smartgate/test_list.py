@@ -5,11 +5,13 @@ from itertools import count
 from typing import ClassVar
 
 import pytest
+from lxml import html
 
 from accounts.models import Enterprise, User
 from reference import queries
 from smartgate.models import BusinessType, Filing, FilingStatus
 from tests.core.listing.contract import FilterExample, ListContract
+from tests.core.pdf.reading import read_pdf
 from tests.smartgate.factories import HEADER
 
 _numbers = count(1)
@@ -101,3 +103,53 @@ def test_the_stored_state_is_called_approved_here(operator, operator_client):
 def test_deleted_filings_are_not_listed(operator, operator_client):
     bare_filing(operator.enterprise, deleted_at=MOMENT, bind_key_info="辽B77777")
     assert "辽B77777" not in operator_client.get("/smartgate/filings/").content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.covers("SGW-06")
+def test_the_conditions_are_the_manuals_word_for_word(operator_client):
+    """M4 §3.2.1; 已删单 is the portal's own state (SGW-05)."""
+    form = html.fromstring(operator_client.get("/smartgate/filings/").content.decode()).get_element_by_id("listing-filters")
+    labels = [label.text_content().strip() for label in form.xpath(".//label | .//legend")]
+    assert labels == [
+        "车次确认编号",
+        "单据状态",
+        "绑定介质类型",
+        "绑定介质关键信息",
+        "业务类型",
+        "关区代码",
+        "进出口标志",
+        "录入时间",
+    ]
+    options = {select.name: [option.text for option in select] for select in form.xpath(".//select")}
+    # fmt: off
+    assert options["status"] == [
+        "全部", "暂存", "申报", "发往内网成功", "发往内网失败", "海关审核通过", "退单", "已办结", "已锁定", "解除锁定", "人工办结",
+        "已口岸离场", "已删单",
+    ]
+    assert options["bind_key_type"] == ["全部", "VN 车牌号", "VE 电子车牌号", "IC IC卡", "BC 条形码"]
+    assert options["business_type"] == [
+        "全部", "报关", "转关", "查验分流", "分拨分流", "空箱", "空车", "集中查验", "多式联运", "报关+查验分流", "多式联运+报关",
+    ]
+    # fmt: on
+    assert options["ie_flag"] == ["全部", "I-进口", "E-出口"]
+    assert len(options["customs_code"]) == 1 + 46
+    assert [button.text_content() for button in form.xpath(".//button | .//div[@class='listing-buttons']/a")] == ["查询", "重置"]
+    assert form.xpath(".//a[text()='重置']/@href") == ["?"]
+
+
+@pytest.mark.django_db
+@pytest.mark.covers("SGW-06")
+def test_the_list_is_printed_under_its_conditions(operator, operator_client):
+    bare_filing(operator.enterprise, bind_key_info="辽B11111", ie_flag="E")
+    bare_filing(operator.enterprise, bind_key_info="辽B22222", ie_flag="I")
+    params = {"ie_flag": "E", "entered_at_from": "2026-11-01", "export": "pdf"}
+    response = operator_client.get("/smartgate/filings/", params)
+    assert response["Content-Disposition"].startswith("inline; filename*=utf-8''")
+    paper = read_pdf(response.content)
+    assert "智能卡口散杂货申报单清单" in paper.text
+    assert "进出口标志：E-出口；录入时间：2026-11-01 至" in paper.text
+    assert "录入时间从新到旧" in paper.text
+    assert "辽B11111" in paper.text
+    assert "辽B22222" not in paper.text
+    assert all(width > height for width, height in paper.sizes)

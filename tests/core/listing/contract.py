@@ -33,7 +33,8 @@ from hypothesis import strategies as st
 from lxml import html
 
 from accounts.models import Enterprise, User
-from core.listing import QueryPageView
+from core.listing import QueryPageView, printing
+from tests.core.pdf.reading import read_pdf
 
 MOST_QUERIES = 8
 
@@ -242,6 +243,46 @@ class ListContract:
             sheet = openpyxl.load_workbook(io.BytesIO(page.at(urls["xlsx"]).content)).active
             assert [cell.value for cell in sheet[1]] == heading
             assert [[_bare(cell) for cell in row] for row in sheet.iter_rows(min_row=2, values_only=True)] == shown
+
+    # -- Print --------------------------------------------------------------------------------
+
+    def test_the_print_is_all_that_the_conditions_find(self, page: "ListPage", enterprise: Enterprise) -> None:
+        rows = [self.make_row(enterprise) for _number in range(page.smallest_size + 2)]
+        response = page.get()
+        shown = page.cells(response) + page.cells(page.at(response.context["after_url"]))
+        assert len(shown) == len(rows)
+        paper = page.at(response.context["print_url"])
+        assert paper["Content-Type"] == "application/pdf"
+        text = read_pdf(paper.content).text
+        assert f"共 {len(rows)} 条" in text
+        squeezed = "".join(text.split())
+        for cells in shown:
+            assert "".join(str(cells[0]).split()) in squeezed
+        assert all("".join(heading.split()) in squeezed for heading in page.headings(response))
+
+    def test_the_print_says_what_was_asked_for(self, page: "ListPage", enterprise: Enterprise) -> None:
+        for example in self.filter_examples:
+            hit, _miss = self.make_row(enterprise, **example.hit), self.make_row(enterprise, **example.miss)
+            response = page.get({**example.params, "size": "100"})
+            found = page.rows_of(response)
+            assert hit.pk in found
+            text = "".join(read_pdf(page.at(response.context["print_url"]).content).text.split())
+            assert f"共{len(found)}条" in text
+            for label, value in response.context["filterset"].spoken:
+                assert "".join(f"{label}：{value}".split()) in text, example
+
+    def test_more_than_is_printed_at_once_is_said_and_not_cut(
+        self, page: "ListPage", enterprise: Enterprise, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(printing, "MOST_ROWS", 1)
+        self.make_row(enterprise)
+        url = page.get().context["print_url"]
+        assert page.at(url)["Content-Type"] == "application/pdf"
+        self.make_row(enterprise)
+        refused = page.client.get(page.url + url, follow=True)
+        assert "text/html" in refused["Content-Type"]
+        assert "一次最多打印 1 条" in refused.content.decode()
+        assert len(page.rows_of(refused)) == 2
 
     # -- Web ----------------------------------------------------------------------------------
 
