@@ -77,6 +77,7 @@ MENU: Sequence[MenuGroup] = (
         SMARTGATE,
         MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
         MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
+        MenuItem(_("业务数据统计"), "chart-bar", "smartgate:statistics", Right.SMARTGATE_VIEW),
     ),
     ACCOUNT,
 )

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from smartgate import views
+from smartgate.statistics.views import StatisticsView
 
 app_name = "smartgate"
 urlpatterns = [
@@ -16,4 +17,5 @@ urlpatterns = [
     path("filings/<int:pk>/print/", views.PrintFilingView.as_view(), name="print"),
     path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
     path("filings/<int:pk>/signature/<int:version>/", views.SignatureView.as_view(), name="signature"),
+    path("statistics/", StatisticsView.as_view(), name="statistics"),
 ]

@@ -133,6 +133,11 @@ PAGES: dict[str, list[str | Row]] = {
     "smartgate/filings/<int:pk>/edit/": [Row("修改", "status=draft")],
     "smartgate/filings/<int:pk>/copy/": [Row("查看", "status=stored", "copy/")],
     "smartgate/filings/<int:pk>/receipts/": [Row("查看回执", "status=stored")],
+    "smartgate/statistics/": [
+        "/smartgate/statistics/",
+        "/smartgate/statistics/?entered_at_from=2001-01-01&entered_at_to=2001-01-31",
+        "/smartgate/statistics/?entered_at_from=2001-01-01&entered_at_to=2026-01-31",
+    ],
 }
 #: More of the same for demo_operator, whose enterprise has filings in every state.
 STATES: dict[str, list[str | Row]] = {

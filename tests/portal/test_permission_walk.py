@@ -234,6 +234,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 200, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
+    "smartgate/statistics/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 405)),
     "admin/": (staff_only(200), staff_only(200)),
     # There is one login, one logout and one page for the password: these addresses lead there.
     "admin/login/": (Row(302, visitor=302, without=403, right=_is_staff), Row(302, visitor=302, without=403, right=_is_staff)),
