@@ -15,7 +15,21 @@ from devserver.errors import DevServerError
 from devserver.run import var_dir
 
 #: In the order in which they run; each is a module with `run(world)`.
-NAMES = ("listing", "lookup", "saving", "logins", "relay", "delays", "memory", "indexes", "signed", "signatures", "card_bridge")
+NAMES = (
+    "listing",
+    "statistics",
+    "printing",
+    "lookup",
+    "saving",
+    "logins",
+    "relay",
+    "delays",
+    "memory",
+    "indexes",
+    "signed",
+    "signatures",
+    "card_bridge",
+)
 
 
 def arguments() -> argparse.Namespace:

@@ -16,6 +16,8 @@ COMMAND = [sys.executable, "-m", "benchmarks"]
 MOST_QUERIES = 8
 MEASURED = {
     "listing": {"case", "matching", "rows", "queries", "page_ms", "page_p95_ms", "bare_ms", "stock_ms", "stock/page", "in_aim"},
+    "statistics": {"days", "filings", "queries", "page_ms", "counted_ms", "bare_ms", "five_bare_ms", "page/five_bare"},
+    "printing": {"lines", "kilobytes", "queries", "page_ms", "page_cpu_ms", "document_cpu_ms", "per_second_of_cpu"},
     "lookup": {"table, what was typed", "queries", "endpoint_ms", "first_ms", "bare_ms", "endpoint/bare", "in_aim"},
     "saving": {"what", "queries", "median_ms", "p95_ms", "times bare"},
     "logins": {"what", "queries", "median_ms", "best_ms", "per_second", "times bare"},

@@ -8,11 +8,12 @@ import os
 import re
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.cards import ADMINISTRATORS, ask_to_declare, bind_card, pin_field, unbind_card
-from tests.e2e.conftest import Desk, Stack
+from tests.e2e.conftest import Desk, Stack, visit_until_there
 from tests.e2e.people import PASSED, ask_for_code, fill_enterprise, log_out, new_firm
 from tests.e2e.test_filing_journey import save_filing
 
@@ -149,6 +150,22 @@ def test_pictures_of_the_cards(desk: Desk, stack: Stack, album: Path) -> None:
         page.goto("/accounts/login/card/")
         expect(pin_field(page)).to_be_visible()
         page.screenshot(path=album / "login-card.png", animations="disabled", caret="hide")
+
+
+def test_pictures_of_the_query_the_print_and_the_statistics(desk: Desk, album: Path) -> None:
+    page = sit(desk, "demo_operator")
+    # The last state that customs gives: by then the others are there, too.
+    visit_until_there(page, "/smartgate/filings/?status=departed", page.locator("#listing-results tbody tr").first)
+    number = page.locator("#listing-results tbody tr").first.get_by_role("link", name="打印", exact=True).get_attribute("href")
+    page.goto("/smartgate/filings/")
+    take(page, album, "smart-gate-query")
+    # What the browser's own viewer would show.
+    paper = pypdfium2.PdfDocument(page.request.get(number or "").body())
+    paper[0].render(scale=1.5).to_pil().quantize(64).save(album / "smart-gate-print.png")
+    paper.close()
+    page.goto("/smartgate/statistics/")
+    expect(page.locator("#stat-total")).to_be_visible()
+    take(page, album, "smart-gate-statistics")
 
 
 def test_the_manual_shows_the_pictures_that_are_taken_and_no_other() -> None:
