@@ -166,6 +166,20 @@ def validate_plate(value: str) -> None:
         )
 
 
+def is_trailer_plate(value: str) -> bool:
+    """Whether a plate says that it is a trailer's."""
+    return value.endswith("挂")
+
+
+def validate_verified_plate(value: str) -> None:
+    """车牌号 that somebody has looked at and vouches for: 4 to 20 Chinese characters, letters or digits (foreign, cross-border and old ones
+    have forms of their own, which nobody publishes together)."""
+    if not re.fullmatch(r"[0-9A-Z\u4e00-\u9fff]{4,20}", value):
+        raise ValidationError(
+            _("车牌号“%(value)s”不正确：已核实的号牌也应为 4 至 20 位汉字、字母或数字。"), params={"value": value}, code="plate"
+        )
+
+
 def validate_ic_card_no(value: str) -> None:
     """IC 卡号, 13 letters or digits."""
     if not re.fullmatch(r"[0-9A-Z]{13}", value):

@@ -23,7 +23,19 @@ from accounts.services import bound_cards, card_challenges
 from accounts.services.card_signing import CardRefused, Presented
 from portal.models import EVERYBODY, Attachment, Contact, ContentItem, Kind
 from smartgate import services
-from smartgate.models import BillType, BindKeyType, BusinessType, Filing, ImportExport, ObjectType, TransportMode, VehicleFlowType
+from smartgate.base_data import services as base_data
+from smartgate.base_data.models import KnownBill, UsualVehicle
+from smartgate.models import (
+    BillType,
+    BindKeyType,
+    BusinessType,
+    Filing,
+    FilingLine,
+    ImportExport,
+    ObjectType,
+    TransportMode,
+    VehicleFlowType,
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,8 @@ class Signer(Protocol):
         """What the card of this user makes of the text."""
 
 
+#: Who usually drives the vehicles of 常用车辆.
+DRIVERS = (("张师傅", "13804110001"), ("刘师傅", "13804110002"), ("陈师傅", "13804110003"), ("杨师傅", "13804110004"))
 VESSELS = ("中远海运大连", "新海天", "长荣山海", "中谷辽宁", "泛亚营口", "海丰渤海")
 CUSTOMS_CODES = ("0908", "0908", "0908", "0901", "0905", "0940", "0950", "0960")
 OWNER_CODES = ("COSU", "CSQU", "EGHU", "SITU", "MSKU")
@@ -194,6 +208,37 @@ def make_filings(*, seed: int, count: int, sign: Signer | None = None) -> int:
     return len(plates)
 
 
+def make_base_data() -> None:
+    """常用车辆 and 常用提单 of both enterprises, taken from their filings, unless there are some already."""
+    for username in ("demo_operator", "other_operator"):
+        actor = User.objects.select_related("enterprise").get(username=username)
+        if UsualVehicle.objects.for_user(actor).exists() or KnownBill.objects.for_user(actor).exists():
+            continue
+        filings = Filing.objects.for_user(actor).order_by("pk")
+        for filing, (name, mobile) in zip(filings[:4], DRIVERS, strict=False):
+            entry = base_data.VehicleEntry(
+                bind_key_type=filing.bind_key_type,
+                bind_key_info=filing.bind_key_info,
+                vehicle_flow_type=filing.vehicle_flow_type,
+                vehicle_weight=filing.vehicle_weight,
+                trailer_weight=filing.trailer_weight,
+                driver_name=name,
+                driver_mobile=mobile,
+            )
+            base_data.save_vehicle(actor=actor, entry=entry)
+        bills = FilingLine.objects.for_user(actor).filter(object_type=ObjectType.BILL).exclude(object_id="").order_by("pk")
+        for line in bills[:4]:
+            base_data.save_bill(
+                actor=actor,
+                entry=base_data.BillEntry(
+                    bill_no=line.object_id,
+                    total_weight=(line.pickup_weight or Decimal(0)) * 4,
+                    vessel_name=line.vessel_name,
+                    voyage_no=line.voyage_no,
+                ),
+            )
+
+
 def _declare(actor: User, pk: int, sign: Signer | None) -> None:
     presented = None
     if sign is not None:
@@ -223,6 +268,11 @@ def make_contents(chance: random.Random, plate: str) -> tuple[services.FilingHea
         ],
         weights=[8, 2, 2, 2, 1],
     )[0]
+    voyage = f"{chance.randrange(1, 300):04d}{chance.choice('EWNS')}"
+    vessel = chance.choice(VESSELS) if mode == TransportMode.WATER else ""
+    count = chance.randint(1, 3)
+    trip: dict[str, Any] = {"direction": flag, "vessel_name": vessel, "voyage_no": voyage, "business_type": business}
+    lines = [_line(chance, trip, count) for _number in range(count)]
     header = services.FilingHeader(
         customs_code=chance.choice(CUSTOMS_CODES),
         bind_key_type=BindKeyType.PLATE,
@@ -233,17 +283,15 @@ def make_contents(chance: random.Random, plate: str) -> tuple[services.FilingHea
         vehicle_flow_type=VehicleFlowType.EMPTY_IN_LADEN_OUT if flag == ImportExport.IMPORT else VehicleFlowType.LADEN_IN_EMPTY_OUT,
         vehicle_weight=Decimal(chance.randrange(7_000, 9_500, 20)),
         trailer_weight=Decimal(chance.randrange(5_500, 7_500, 20)),
-        container_weight=Decimal(chance.choice([0, 0, 2_200, 3_900])),
+        container_weight=Decimal(chance.choice([2_200, 3_900]) if any(line.container_no_1 for line in lines) else 0),
         remark=chance.choice(REMARKS),
     )
-    voyage = f"{chance.randrange(1, 300):04d}{chance.choice('EWNS')}"
-    vessel = chance.choice(VESSELS) if mode == TransportMode.WATER else ""
-    return header, [_line(chance, business, flag, vessel, voyage) for _number in range(chance.randint(1, 3))]
+    return header, lines
 
 
-def _line(chance: random.Random, business: BusinessType, flag: ImportExport, vessel: str, voyage: str) -> services.LineEntry:
-    common: dict[str, Any] = {"direction": flag, "vessel_name": vessel, "voyage_no": voyage, "business_type": business}
-    if business == BusinessType.EMPTY_CONTAINER:
+def _line(chance: random.Random, common: dict[str, Any], count: int) -> services.LineEntry:
+    """One of the `count` lines of a filing; what they weigh together a lorry can carry."""
+    if common["business_type"] == BusinessType.EMPTY_CONTAINER:
         first, second = _container_no(chance), _container_no(chance)
         return services.LineEntry(**common, object_type=ObjectType.CONTAINER, object_id=first, container_no_1=first, container_no_2=second)
     if chance.random() < 0.3:
@@ -255,7 +303,7 @@ def _line(chance: random.Random, business: BusinessType, flag: ImportExport, ves
         object_type=ObjectType.BILL,
         object_id=f"{chance.choice(OWNER_CODES)}{chance.randrange(10**9):09d}",
         bill_type=chance.choice(BillType.values),
-        pickup_weight=Decimal(chance.randrange(18_000, 34_000, 10)),
+        pickup_weight=Decimal(chance.randrange(18_000 // count, 30_000 // count, 10)),
     )
 
 

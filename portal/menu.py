@@ -78,6 +78,8 @@ MENU: Sequence[MenuGroup] = (
         MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
         MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
         MenuItem(_("业务数据统计"), "chart-bar", "smartgate:statistics", Right.SMARTGATE_VIEW),
+        MenuItem(_("常用车辆"), "truck", "smartgate:vehicles", Right.SMARTGATE_VIEW),
+        MenuItem(_("常用提单"), "license", "smartgate:bills", Right.SMARTGATE_VIEW),
     ),
     ACCOUNT,
 )

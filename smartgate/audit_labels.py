@@ -4,8 +4,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from core import audit
-from core.codes import CodeSource
+from core.codes import ChoicesSource, CodeSource
 from smartgate import rules
+from smartgate.cautions import CautionCode
 from smartgate.models import Filing
 from smartgate.states import Event
 
@@ -17,6 +18,12 @@ ACTIONS: dict[str, str | Promise] = {
     "smartgate.filing.send_again": _("平台将卡口申报单重新发往内网"),
     "smartgate.filing.restore": _("卡口申报单恢复为海关持有的内容"),
     "smartgate.filing.disown_receipts": _("海关确认没有该票，回执作废"),
+    "smartgate.vehicle.create": _("新增常用车辆"),
+    "smartgate.vehicle.edit": _("修改常用车辆"),
+    "smartgate.vehicle.delete": _("删除常用车辆"),
+    "smartgate.bill.create": _("新增常用提单"),
+    "smartgate.bill.edit": _("修改常用提单"),
+    "smartgate.bill.delete": _("删除常用提单"),
 }
 #: What the relay and customs said; `smartgate.services` makes the names of the events.
 EVENTS: dict[Event, str | Promise] = {
@@ -31,7 +38,9 @@ EVENTS: dict[Event, str | Promise] = {
     Event.DEPARTED: _("海关回执：已口岸离场"),
     Event.VOID_ACCEPTED: _("海关已同意删单"),
 }
-CODES: dict[str, CodeSource] = {"customs_code": rules.CUSTOMS_DISTRICTS}
+CODES: dict[str, CodeSource] = {"customs_code": rules.CUSTOMS_DISTRICTS, "cautions": ChoicesSource(CautionCode)}
+#: What the trail of a filing holds beside its fields.
+VALUES: dict[str, str | Promise] = {"cautions": _("申报时已知悉的提醒")}
 
 
 def register() -> None:
@@ -39,3 +48,4 @@ def register() -> None:
     audit.register_actions(ACTIONS)
     audit.register_actions({f"smartgate.filing.{event.value.lower()}": label for event, label in EVENTS.items()})
     audit.register_codes(Filing, CODES)
+    audit.register_values(VALUES)

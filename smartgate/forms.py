@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from core.codes import ChoicesSource, CodeSource
-from core.forms.fields import CodeField, NumberField, SystemField
+from core.forms.fields import CodeField, NumberField, SystemField, TickField, is_ticked
 from core.forms.form import EntryForm
 from core.identifiers import normalised, normalised_plate
 from smartgate.models import (
@@ -54,8 +55,16 @@ def _code(model: type[Filing] | type[FilingLine], name: str, source: CodeSource,
     return CodeField(source, label=_label(model, name), required=required, help_text=_PICK)
 
 
-def _text(model: type[Filing] | type[FilingLine], name: str, hint: Any, *, required: bool = False) -> forms.CharField:
+def _offered(where: str, by: str, list_id: str) -> forms.TextInput:
+    """A text field that offers what fits: the script asks `where`, by the value of the field `by`; without one the browser's list does."""
+    return forms.TextInput(attrs={"data-suggest-url": reverse_lazy(where), "data-suggest-by": by, "list": list_id})
+
+
+def _text(
+    model: type[Filing] | type[FilingLine], name: str, hint: Any, *, required: bool = False, widget: forms.Widget | None = None
+) -> forms.CharField:
     return forms.CharField(
+        widget=widget,
         label=_label(model, name),
         required=required,
         help_text=hint,
@@ -69,8 +78,8 @@ def _weight(model: type[Filing] | type[FilingLine], name: str, *, required: bool
     )
 
 
-class _FilingPartForm(EntryForm):
-    """What header and line have in common: numbers in their stored form, and the values' own rules."""
+class FilingPartForm(EntryForm):
+    """What header, line and base data have in common: numbers in their stored form, and the values' own rules."""
 
     numbers: Sequence[str] = ()
 
@@ -98,7 +107,31 @@ class _FilingPartForm(EntryForm):
         return cleaned
 
 
-class FilingForm(_FilingPartForm):
+class BindKeyForm(FilingPartForm):
+    """A form that names a vehicle by its 绑定介质: type, key, and whether somebody vouches for a plate."""
+
+    numbers: Sequence[str] = HEADER_NUMBERS
+
+    def is_plate(self, name: str) -> bool:
+        return bool(self.cleaned_data.get("bind_key_type") == BindKeyType.PLATE)
+
+    def stored_form(self, name: str, value: str) -> str:
+        # A barcode is read by a scanner exactly as it is printed.
+        return value if self.cleaned_data.get("bind_key_type") == BindKeyType.BARCODE else super().stored_form(name, value)
+
+    def problems(self, values: Mapping[str, Any]) -> Mapping[str, list[str]]:
+        return header_problems(values)
+
+
+def plate_verified_field() -> TickField:
+    """车牌号已核实: the way round for plates whose form the program does not know (docs/adr/0105)."""
+    return TickField(
+        label=_("车牌号已核实（挂车、跨境等特殊车牌）"),
+        help_text=_("仅用于系统不认识的号牌：与行驶证核对无误后勾选，勾选会留痕，申报时再次提示"),
+    )
+
+
+class FilingForm(BindKeyForm):
     """表头. Grey fields come from the stored filing or from the user's enterprise, never from the browser."""
 
     data_center_no = _system("data_center_no")
@@ -110,7 +143,13 @@ class FilingForm(_FilingPartForm):
     organisation_code = _system("organisation_code")
     operator = _system("operator")
     bind_key_type = _code(Filing, "bind_key_type", BIND_KEY_TYPES, required=True)
-    bind_key_info = _text(Filing, "bind_key_info", _("先选绑定介质类型；车牌号如 辽B12345，新能源 8 位，挂车以“挂”结尾"))
+    bind_key_info = _text(
+        Filing,
+        "bind_key_info",
+        _("先选绑定介质类型；车牌号如 辽B12345，新能源 8 位，挂车以“挂”结尾；按 ↓ 选常用车辆"),
+        widget=_offered("smartgate:vehicle_lookup", "bind_key_type", "usual-vehicles"),
+    )
+    plate_verified = plate_verified_field()
     business_type = _code(Filing, "business_type", BUSINESS_TYPES, required=True)
     transport_mode = _code(Filing, "transport_mode", TRANSPORT_MODES, required=True)
     ie_flag = _code(Filing, "ie_flag", IMPORT_EXPORT, required=True)
@@ -125,25 +164,19 @@ class FilingForm(_FilingPartForm):
 
     rules = HEADER_RULES
     wide = ("remark",)
-    numbers = HEADER_NUMBERS
-
-    def is_plate(self, name: str) -> bool:
-        return bool(self.cleaned_data.get("bind_key_type") == BindKeyType.PLATE)
-
-    def stored_form(self, name: str, value: str) -> str:
-        # A barcode is read by a scanner exactly as it is printed.
-        return value if self.cleaned_data.get("bind_key_type") == BindKeyType.BARCODE else super().stored_form(name, value)
-
-    def problems(self, values: Mapping[str, Any]) -> Mapping[str, list[str]]:
-        return header_problems(values)
 
 
-class FilingLineForm(_FilingPartForm):
+class FilingLineForm(FilingPartForm):
     """表体: one object that the vehicle carries."""
 
     direction = _code(FilingLine, "direction", IMPORT_EXPORT, required=False)
     object_type = _code(FilingLine, "object_type", OBJECT_TYPES, required=True)
-    object_id = _text(FilingLine, "object_id", _("集装箱号、提单号、转关单号、车辆海关编号或车牌；出口提单可不填"))
+    object_id = _text(
+        FilingLine,
+        "object_id",
+        _("集装箱号、提单号、转关单号、车辆海关编号或车牌；出口提单可不填；提单可按 ↓ 选常用提单"),
+        widget=_offered("smartgate:bill_lookup", "object_type", "known-bills"),
+    )
     vessel_name = _text(FilingLine, "vessel_name", _("运输方式为水路时必填，公路、航空时不可填写"))
     voyage_no = _text(FilingLine, "voyage_no", _("水路填航次号，公路填货物运输批次号"), required=True)
     business_type = _code(FilingLine, "business_type", BUSINESS_TYPES, required=True)
@@ -162,4 +195,5 @@ class FilingLineForm(_FilingPartForm):
         return name == "object_id" and bool(self.cleaned_data.get("object_type") == ObjectType.VEHICLE_PLATE)
 
     def problems(self, values: Mapping[str, Any]) -> Mapping[str, list[str]]:
-        return line_problems(values)
+        vouched = self.header is not None and is_ticked(self.header.rule_values.get("plate_verified"))
+        return line_problems(values, plate_verified=vouched)

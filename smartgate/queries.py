@@ -17,6 +17,12 @@ def filings_for(user: Any) -> QuerySet[Filing]:
     return filings
 
 
+def last_of(user: Any) -> Filing | None:
+    """The filing that the user entered last, if any."""
+    found: Filing | None = Filing.objects.for_user(user).filter(created_by=user).order_by("-entered_at", "-id").first()
+    return found
+
+
 def history_of(filing: Filing) -> QuerySet[AuditEntry]:
     """What happened to a filing the user was shown, newest first; refused attempts are for the audit pages."""
     return audit.entries_about(filing).filter(refused=False)[:50]

@@ -121,8 +121,28 @@ def validate_seals(value: str) -> None:
         )
 
 
+def _validate_plate(value: str) -> None:
+    """A plate of a known form; of another one the user reads how to pass."""
+    try:
+        identifiers.validate_plate(value)
+    except ValidationError as error:
+        if _problem(identifiers.validate_verified_plate, value):
+            raise
+        way = _("挂车、跨境等特殊车牌请与行驶证核对，无误后勾选表头的“车牌号已核实”再保存。")
+        raise ValidationError("".join([*error.messages, way]), code="plate") from None
+
+
+def is_unusual_plate(value: str) -> bool:
+    """Whether the program does not know the form of a plate: it goes only with 车牌号已核实."""
+    try:
+        identifiers.validate_plate(value)
+    except ValidationError:
+        return True
+    return False
+
+
 BIND_KEY_VALIDATORS: Mapping[str, Validator] = {
-    BindKeyType.PLATE: identifiers.validate_plate,
+    BindKeyType.PLATE: _validate_plate,
     BindKeyType.ELECTRONIC_PLATE: validate_electronic_plate,
     BindKeyType.IC_CARD: identifiers.validate_ic_card_no,
     BindKeyType.BARCODE: validate_barcode,
@@ -132,8 +152,13 @@ OBJECT_VALIDATORS: Mapping[str, Validator] = {
     ObjectType.BILL: validate_document_number,
     ObjectType.TRANSIT_DOCUMENT: validate_document_number,
     ObjectType.VEHICLE_CUSTOMS_NO: validate_document_number,
-    ObjectType.VEHICLE_PLATE: identifiers.validate_plate,
+    ObjectType.VEHICLE_PLATE: _validate_plate,
 }
+
+
+def _vouched(validate: Validator | None, *, is_verified: bool) -> Validator | None:
+    """What is asked of a value that somebody vouches for, when it is a plate."""
+    return identifiers.validate_verified_plate if is_verified and validate is _validate_plate else validate
 
 
 def _problem(validate: Validator | None, value: str) -> list[str]:
@@ -148,21 +173,22 @@ def _problem(validate: Validator | None, value: str) -> list[str]:
 
 def header_problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
     """What is wrong with the header's values, by field; values that are missing are not looked at."""
+    validate = _vouched(BIND_KEY_VALIDATORS.get(values.get("bind_key_type") or ""), is_verified=bool(values.get("plate_verified")))
     problems = {
-        "bind_key_info": _problem(BIND_KEY_VALIDATORS.get(values.get("bind_key_type") or ""), values.get("bind_key_info") or ""),
+        "bind_key_info": _problem(validate, values.get("bind_key_info") or ""),
         "remark": _problem(validate_plain_text, values.get("remark") or ""),
     }
     return {name: texts for name, texts in problems.items() if texts}
 
 
-def line_problems(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with a body line's values, by field; values that are missing are not looked at."""
+def line_problems(values: Mapping[str, Any], *, plate_verified: bool = False) -> dict[str, list[str]]:
+    """What is wrong with a body line's values, by field; values that are missing are not looked at. `plate_verified` is the header's."""
 
     def of(name: str, validate: Validator | None) -> list[str]:
         return _problem(validate, values.get(name) or "")
 
     problems = {
-        "object_id": of("object_id", OBJECT_VALIDATORS.get(values.get("object_type") or "")),
+        "object_id": of("object_id", _vouched(OBJECT_VALIDATORS.get(values.get("object_type") or ""), is_verified=plate_verified)),
         "vessel_name": of("vessel_name", validate_plain_text),
         "voyage_no": of("voyage_no", validate_plain_text),
         "container_no_1": of("container_no_1", identifiers.validate_container_no),
@@ -209,7 +235,7 @@ def filing_errors(filing: Filing, lines: Sequence[FilingLine]) -> list[str]:
 
     The page has asked most of this already; between 暂存 and 申报 code tables and rules can have changed.
     """
-    header = {name: getattr(filing, name) for name in (*HEADER_REQUIRED, "vehicle_flow_type", "remark")}
+    header = {name: getattr(filing, name) for name in (*HEADER_REQUIRED, "vehicle_flow_type", "plate_verified", "remark")}
     errors = _missing(filing, HEADER_REQUIRED, HEADER_RULES, _texts(header))
     errors += [text for texts in header_problems(header).values() for text in texts]
     errors += _unknown_codes(filing, [*HEADER_REQUIRED, "vehicle_flow_type"])
@@ -221,7 +247,7 @@ def filing_errors(filing: Filing, lines: Sequence[FilingLine]) -> list[str]:
     for line in lines:
         values = {field.name: getattr(line, field.name) for field in line._meta.concrete_fields if not field.is_relation}
         found = _missing(line, LINE_REQUIRED, LINE_RULES, {**_texts(values), **context})
-        found += [text for texts in line_problems(values).values() for text in texts]
+        found += [text for texts in line_problems(values, plate_verified=filing.plate_verified).values() for text in texts]
         found += _unknown_codes(line, [name for name in values if name in _CODES])
         errors += [_("表体第 %(number)s 行：%(text)s") % {"number": line.line_no, "text": text} for text in found]
     return errors

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from smartgate import views
+from smartgate.base_data import views as base_data
 from smartgate.statistics.views import StatisticsView
 
 app_name = "smartgate"
@@ -18,4 +19,14 @@ urlpatterns = [
     path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
     path("filings/<int:pk>/signature/<int:version>/", views.SignatureView.as_view(), name="signature"),
     path("statistics/", StatisticsView.as_view(), name="statistics"),
+    path("base/vehicles/", base_data.VehicleListView.as_view(), name="vehicles"),
+    path("base/vehicles/new/", base_data.NewVehicleView.as_view(), name="vehicle_new"),
+    path("base/vehicles/lookup/", base_data.lookup_vehicles, name="vehicle_lookup"),
+    path("base/vehicles/<int:pk>/edit/", base_data.EditVehicleView.as_view(), name="vehicle_edit"),
+    path("base/vehicles/<int:pk>/delete/", base_data.DeleteVehicleView.as_view(), name="vehicle_delete"),
+    path("base/bills/", base_data.BillListView.as_view(), name="bills"),
+    path("base/bills/new/", base_data.NewBillView.as_view(), name="bill_new"),
+    path("base/bills/lookup/", base_data.lookup_bills, name="bill_lookup"),
+    path("base/bills/<int:pk>/edit/", base_data.EditBillView.as_view(), name="bill_edit"),
+    path("base/bills/<int:pk>/delete/", base_data.DeleteBillView.as_view(), name="bill_delete"),
 ]

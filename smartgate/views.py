@@ -23,7 +23,8 @@ from accounts.services.card_signing import CardRefused
 from accounts.services.evidence import files
 from accounts.signing import signing_request
 from core.archives import packed
-from core.forms.page import EntryPage
+from core.forms.cautions import Caution
+from core.forms.page import Button, EntryPage
 from core.forms.signing import ASK, NotDeclared, SigningRequest
 from core.http import leave_page, safe_next, wants_part
 from core.listing import QueryPageView, RowAction
@@ -31,11 +32,12 @@ from core.pdf import FontsMissing, pdf_response
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
-from smartgate import queries, services, states
+from smartgate import cautions, queries, services, states
+from smartgate.base_data.queries import bills_offered, vehicles_offered
 from smartgate.documents import filing_sheet
 from smartgate.filters import FilingFilter
 from smartgate.forms import FilingForm, FilingLineForm
-from smartgate.models import Filing, FilingStatus
+from smartgate.models import BindKeyType, Filing, FilingStatus
 from smartgate.tables import STATUS_COLOURS, FilingTable
 
 #: Icons of the row actions of M4 §3.2.2; 复制 is on the filing's own page.
@@ -44,6 +46,11 @@ _ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "tras
 _MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
 #: Until a filing has waited so many seconds its page looks again every so many; most answers come within the first half minute.
 _POLLING = ((30, 1.5), (120, 5), (600, 15))
+
+
+#: In the address of 新增: begin with the header of one's last filing; what belongs to its vehicle and this load is left out.
+FOLLOW = "follow"
+OF_THE_VEHICLE = ("bind_key_info", "plate_verified", "vehicle_weight", "trailer_weight", "container_weight")
 
 
 def url_of(action: states.Action, filing: Filing) -> str:
@@ -104,6 +111,7 @@ class FilingEntryPage(FilingPage, EntryPage):
     """新增, 修改, 复制: the entry page over a new or a stored filing."""
 
     right = Right.SMARTGATE_EDIT
+    template_name = "smartgate/filing_entry.html"
     form_class = FilingForm
     line_form_class = FilingLineForm
     #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
@@ -160,6 +168,19 @@ class FilingEntryPage(FilingPage, EntryPage):
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
             return HttpResponseRedirect(url_of(states.EDIT, filing))
         return self._show(filing, _("申报成功。单据已发往海关，回执将显示在本页。"))
+
+    def cautions(self, entered: tuple[dict[str, Any], list[dict[str, Any]]] | None) -> Sequence[Caution]:
+        if entered is not None:
+            header, lines = entered
+            return cautions.cautions(user=self.user, header=header, lines=lines, filing_id=self.stored.pk if self.is_edit else None)
+        return cautions.of_filing(self.user, self.stored, list(self.stored.lines.all())) if self.is_edit else ()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # Without a script the browser's own lists offer what is in the page; the script asks for itself while somebody types.
+        offers: dict[str, Any] = {}
+        if not self.readonly and not wants_part(self.request):
+            offers = {"usual_vehicles": vehicles_offered(self.user, kind=BindKeyType.PLATE), "known_bills": bills_offered(self.user)}
+        return super().get_context_data(**offers, **kwargs)
 
     def signing(self) -> SigningRequest | None:
         if not (self.is_edit and settings.CARD_REQUIRED):
@@ -236,8 +257,35 @@ class NewFilingView(FilingEntryPage):
 
     title = gettext_lazy("新增")
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self._is_following:
+            # The strip of opened pages leads to an empty page again.
+            self.keeps_query = False
+            if self._last is None:
+                messages.info(request, _("还没有可沿用的单据，请先录入第一票。"))
+            else:
+                text = _("已沿用上一票（%(trip_no)s）的表头，请核对；车辆和重量未沿用，请重新录入。")
+                messages.info(request, text % {"trip_no": self._last.trip_no})
+        return super().get(request, *args, **kwargs)
+
+    @property
+    def _is_following(self) -> bool:
+        return FOLLOW in self.request.GET
+
+    @cached_property
+    def _last(self) -> Filing | None:
+        return queries.last_of(self.user)
+
     def initial(self) -> Mapping[str, Any]:
-        return _own_fields(self.user)
+        own = _own_fields(self.user)
+        if not self._is_following or self._last is None:
+            return own
+        taken_over = {name: value for name, value in services.header_values(self._last).items() if name not in OF_THE_VEHICLE}
+        return {**taken_over, **own}
+
+    def buttons(self) -> Sequence[Button]:
+        follow = Button(_("沿用上一票"), "history", url=f"{self.new_url()}?{FOLLOW}", discards=True)
+        return [*super().buttons(), follow]
 
 
 class CopyFilingView(FilingEntryPage):

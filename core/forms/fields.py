@@ -49,6 +49,36 @@ class NumberField(forms.DecimalField):
         return super().prepare_value(value)
 
 
+def is_ticked(value: Any) -> bool:
+    """Whether a box counts as ticked: as a browser sends it, a page carries it, or somebody wrote it into a sheet."""
+    text = "" if value is None else str(value).strip()
+    return text.lower() in ("true", "on", "1", "y", "yes") or text == str(_("是"))
+
+
+class _TickBox(forms.CheckboxInput):
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, check_test=is_ticked)
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> bool:
+        return is_ticked(data.get(name))
+
+
+class TickField(forms.BooleanField):
+    """Yes or no, as a box to tick; never required. Unlike Django's it means the same as a text, which is how pages carry their values."""
+
+    widget = _TickBox
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def to_python(self, value: Any) -> bool:
+        return is_ticked(value)
+
+    def display(self, value: Any) -> str:
+        """是 or 否."""
+        return str(_("是") if is_ticked(value) else _("否"))
+
+
 class _CodeSelect(forms.Select):
     """The face of a short code table: a `<select>`."""
 

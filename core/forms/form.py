@@ -9,7 +9,7 @@ from django import forms
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
-from core.forms.fields import CodeField, SystemField
+from core.forms.fields import CodeField, SystemField, TickField
 from core.forms.rules import HEADER, Rule, RuleState, as_json, evaluate
 
 
@@ -30,6 +30,11 @@ class EntryBoundField(forms.BoundField):
         return (self.field.required and not state.is_grey) or state.is_required
 
     @property
+    def is_tick(self) -> bool:
+        """A box to tick: its label stands behind it."""
+        return isinstance(self.field, TickField)
+
+    @property
     def is_wide(self) -> bool:
         """Takes a whole row of the grid."""
         return self.name in self.form.wide
@@ -42,7 +47,7 @@ class EntryBoundField(forms.BoundField):
         attrs = super().build_widget_attrs(attrs, widget)
         if not self.is_hidden:
             kind = "form-select" if isinstance(self.field, CodeField) and not self.field.source.lookup_url else "form-control"
-            attrs.setdefault("class", kind)
+            attrs.setdefault("class", "form-check-input" if self.is_tick else kind)
             attrs.setdefault("autocomplete", "off")
             if self.is_required:
                 attrs["aria-required"] = "true"
@@ -55,6 +60,8 @@ def display(field: forms.Field, value: Any, *, with_code: bool = True) -> str:
     """A field's value as people read it: codes with their names (or the names alone, where room is scarce), choices by their labels."""
     if isinstance(field, CodeField):
         return field.display(value, with_code=with_code)
+    if isinstance(field, TickField):
+        return field.display(value)
     if isinstance(field, forms.ChoiceField):
         labels = {str(key): label for key, label in field.choices}  # type: ignore[union-attr, misc]  # no groups on entry pages
         return str(labels.get(str(value), value or ""))

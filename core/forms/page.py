@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.generic import TemplateView
 
 from core import shell
+from core.forms.cautions import Caution
 from core.forms.form import EntryForm
 from core.forms.lines import EDITOR, Lines, raw_texts, small_number
 from core.forms.signing import ASK, TEXT_ID, NotDeclared, SigningRequest
@@ -103,6 +104,10 @@ class EntryPage(TemplateView):
         (ASK), which asks with what `signing` gives. None where no signature is wanted: then this page asks."""
         return None
 
+    def cautions(self, entered: tuple[dict[str, Any], list[dict[str, Any]]] | None) -> Sequence[Caution]:
+        """What to tell before 申报 without refusing it: of the values that are about to be declared, or (None) of the stored record."""
+        return ()
+
     def signing(self) -> SigningRequest | None:
         """What is to be signed to declare the stored record; None where no signature is wanted."""
         return None
@@ -134,9 +139,12 @@ class EntryPage(TemplateView):
         first = "" if self.readonly else next(name for name, field in self.form_class.base_fields.items() if not field.disabled)
         signing = self.signing() if self._is_asking() else None
         # The strip of opened pages leads to the record, and not to the question about it.
-        self.keeps_query = signing is None
+        if signing is not None:
+            self.keeps_query = False
         header = self.form_class(initial=self.initial(), readonly=self.readonly, focus_on="" if signing else first)
-        return self._page(header, self._stored_lines(header), question=str(self.declare_question) if signing else "", signing=signing)
+        question = str(self.declare_question) if signing else ""
+        cautions = () if self.readonly else self.cautions(None)
+        return self._page(header, self._stored_lines(header), question=question, signing=signing, cautions=cautions)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Every button of the page. `action` is one of: enter (the Enter key without a script), line_save, line_new,
@@ -203,10 +211,12 @@ class EntryPage(TemplateView):
                 # What was typed is stored: the browser need not keep it, and the page shows what it would show by itself.
                 shell.draft_saved(self.request, self.request.path)
                 header.data = replaced(header.data, self.renewed())
-                return self._page(header, lines, question=str(self.declare_question), signing=self.signing(), refusal=str(refusal))
+                question, cautions = str(self.declare_question), self.cautions(None)
+                return self._page(header, lines, question=question, signing=self.signing(), cautions=cautions, refusal=str(refusal))
             else:
                 if response is None:
-                    return self._page(header, lines, is_sent=True, question=str(self.declare_question))
+                    cautions = self.cautions((header.cleaned_data, rows))
+                    return self._page(header, lines, is_sent=True, question=str(self.declare_question), cautions=cautions)
                 shell.draft_saved(self.request, self.request.path)
                 return response
         return self._page(header, lines, problems=self._problems(header, lines), is_sent=True)
@@ -293,6 +303,7 @@ class EntryPage(TemplateView):
         notice: str = "",
         question: str = "",
         signing: SigningRequest | None = None,
+        cautions: Sequence[Caution] = (),
         refusal: str = "",
         is_sent: bool = False,
         focus_summary: bool = True,
@@ -305,6 +316,7 @@ class EntryPage(TemplateView):
             notice=notice,
             question=question,
             signing=signing,
+            cautions=cautions,
             sign_text_id=TEXT_ID,
             refusal=refusal,
             is_sent=is_sent,

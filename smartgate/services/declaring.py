@@ -15,7 +15,7 @@ from accounts.signatures.cards import Verified
 from core import audit
 from core.workflow import ActionRefused
 from relay.services import queue_message
-from smartgate import messages, rules, signing, states
+from smartgate import cautions, messages, rules, signing, states
 from smartgate.models import Filing, FilingLine
 from smartgate.services.filings import (
     MOVED,
@@ -60,9 +60,11 @@ def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = No
         # Asked again under the lock; here so that nobody reads of his card what is the filing's fault.
         _check_may_declare(known, lock_version)
         verified = card_signing.examine(actor=actor, text=text_to_sign(actor=actor, filing=known), presented=presented)
+        # Refuses nothing: the trail says what the declarant passed. Asked before anything is locked.
+        passed = [caution.code for caution in cautions.of_filing(actor, known, list(known.lines.all()))]
         try:
             with transaction.atomic():
-                return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, verified=verified)
+                return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, verified=verified, passed=passed)
         except IntegrityError as error:
             if violated(error) == "filing_one_open_per_vehicle":
                 raise ActionRefused(
@@ -74,7 +76,7 @@ def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = No
             raise
 
 
-def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified: Verified | None) -> Filing:
+def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified: Verified | None, passed: Sequence[str]) -> Filing:
     filing = locked(filing_id)
     before = filing.status
     target = _check_may_declare(filing, lock_version)
@@ -110,6 +112,7 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
             "status": filing.status,
             "version": filing.version,
             "message_id": message.message_id,
+            **({"cautions": [str(code) for code in dict.fromkeys(passed)]} if passed else {}),
             **({"card_no": verified.certificate.card_no, "certificate_no": verified.certificate.serial_no} if verified else {}),
         },
     )

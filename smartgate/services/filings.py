@@ -40,6 +40,7 @@ class FilingHeader:
     trailer_weight: Decimal
     container_weight: Decimal
     vehicle_flow_type: str = ""
+    plate_verified: bool = False
     remark: str = ""
 
 

@@ -54,6 +54,10 @@ NO_PAGES = {
     "smartgate/filings/<int:pk>/delete/",
     "smartgate/filings/<int:pk>/print/",
     "smartgate/filings/<int:pk>/signature/<int:version>/",
+    "smartgate/base/vehicles/lookup/",
+    "smartgate/base/vehicles/<int:pk>/delete/",
+    "smartgate/base/bills/lookup/",
+    "smartgate/base/bills/<int:pk>/delete/",
 }
 #: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py and test_card_binding.py go there
 #: and look at each.
@@ -138,6 +142,12 @@ PAGES: dict[str, list[str | Row]] = {
         "/smartgate/statistics/?entered_at_from=2001-01-01&entered_at_to=2001-01-31",
         "/smartgate/statistics/?entered_at_from=2001-01-01&entered_at_to=2026-01-31",
     ],
+    "smartgate/base/vehicles/": ["/smartgate/base/vehicles/", "/smartgate/base/vehicles/?bind_key_info=nobody"],
+    "smartgate/base/vehicles/new/": ["/smartgate/base/vehicles/new/"],
+    "smartgate/base/vehicles/<int:pk>/edit/": [Row("修改", of="/smartgate/base/vehicles/")],
+    "smartgate/base/bills/": ["/smartgate/base/bills/", "/smartgate/base/bills/?bill_no=nobody"],
+    "smartgate/base/bills/new/": ["/smartgate/base/bills/new/"],
+    "smartgate/base/bills/<int:pk>/edit/": [Row("修改", of="/smartgate/base/bills/")],
 }
 #: More of the same for demo_operator, whose enterprise has filings in every state.
 STATES: dict[str, list[str | Row]] = {

@@ -168,6 +168,19 @@ def test_pictures_of_the_query_the_print_and_the_statistics(desk: Desk, album: P
     take(page, album, "smart-gate-statistics")
 
 
+def test_pictures_of_the_checks_and_the_base_data(desk: Desk, album: Path) -> None:
+    page = sit(desk, "demo_operator")
+    page.goto("/smartgate/base/vehicles/")
+    expect(page.locator("#listing-results tbody tr").first).to_be_visible()
+    take(page, album, "smart-gate-vehicles")
+    save_filing(page, "辽B6Z019")
+    page.locator("#id_vehicle_weight").fill("8.6")
+    page.locator("#id_trailer_weight").fill("21000")
+    page.get_by_role("button", name="暂存").click()
+    expect(page.locator("#entry-cautions li")).to_have_count(3)
+    page.screenshot(path=album / "smart-gate-cautions.png", animations="disabled", caret="hide")
+
+
 def test_the_manual_shows_the_pictures_that_are_taken_and_no_other() -> None:
     shown = {name for page in MANUAL.glob("*.md") for name in re.findall(r"\(images/([\w-]+)\.png\)", page.read_text(encoding="utf-8"))}
     kept = {path.stem for path in (MANUAL / "images").glob("*.png")}

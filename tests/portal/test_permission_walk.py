@@ -34,7 +34,7 @@ from tests.portal.factories import make_attachment, make_item
 from tests.relay.rows import make_alert, make_outbound, make_pause, make_quarantined
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
-from tests.smartgate.factories import make_evidence, make_filing
+from tests.smartgate.factories import make_bill, make_evidence, make_filing, make_vehicle
 
 pytestmark = [pytest.mark.django_db]
 
@@ -235,6 +235,24 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
     "smartgate/statistics/": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 405)),
+    **{
+        f"smartgate/base/{kind}/{rest}": rows
+        for kind in ("vehicles", "bills")
+        for rest, rows in {
+            "": (work(Right.SMARTGATE_VIEW, 200), work(Right.SMARTGATE_VIEW, 302)),
+            "new/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200, action="save")),
+            # Asked by a script, which cannot follow a redirect to a login page.
+            "lookup/": (Row(200, visitor=401, right=lambda user: user.has_right(Right.SMARTGATE_EDIT)), everybody(405)),
+            "<int:pk>/edit/": (
+                work(Right.SMARTGATE_EDIT, 200, record=True),
+                work(Right.SMARTGATE_EDIT, 200, record=True, action="save"),
+            ),
+            "<int:pk>/delete/": (
+                work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+                work(Right.SMARTGATE_EDIT, 302, record=True),
+            ),
+        }.items()
+    },
     "admin/": (staff_only(200), staff_only(200)),
     # There is one login, one logout and one page for the password: these addresses lead there.
     "admin/login/": (Row(302, visitor=302, without=403, right=_is_staff), Row(302, visitor=302, without=403, right=_is_staff)),
@@ -316,6 +334,7 @@ class World:
 
     users: Mapping[str, User | None]
     filings: Mapping[Enterprise, Filing]
+    base_data: Mapping[str, Mapping[Enterprise, Any]]
     entries: Mapping[int, AuditEntry]
     records: Mapping[str, Any]
 
@@ -326,13 +345,17 @@ class World:
             client.force_login(user)
         return client
 
-    def filing(self, role: str, *, own: bool) -> Filing:
-        """A filing of the role's own enterprise, or of another; without an enterprise all are others'."""
+    def enterprise(self, role: str, *, own: bool) -> Enterprise:
+        """The role's own enterprise, or another; without an enterprise all are others'."""
         user = self.users[role]
         enterprise = user.enterprise if user else None
         first, second = self.filings
         mine = enterprise if enterprise else first
-        return self.filings[mine if own else (second if mine == first else first)]
+        return mine if own else (second if mine == first else first)
+
+    def filing(self, role: str, *, own: bool) -> Filing:
+        """A filing of the role's own enterprise, or of another."""
+        return self.filings[self.enterprise(role, own=own)]
 
     def operator(self, role: str, *, own: bool) -> User:
         """An operator of the role's own enterprise, or of another."""
@@ -348,6 +371,8 @@ class World:
         record = self.records.get(route.split("/<", maxsplit=1)[0].removeprefix("admin/"))
         if route.startswith("accounts/operators/<"):
             return address(route, pk=self.operator(role, own=own).pk)
+        if route.startswith("smartgate/base/") and "<int:pk>" in route:
+            return address(route, pk=self.base_data[route.split("/")[2]][self.enterprise(role, own=own)].pk)
         if "<int:pk>" in route and record:
             return address(route, pk=record.pk)
         if "<int:pk>" in route:
@@ -405,6 +430,10 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "staff": staff,
         },
         filings=filings,
+        base_data={
+            "vehicles": {user.enterprise: make_vehicle(user) for user in (operator, other_operator)},
+            "bills": {user.enterprise: make_bill(user) for user in (operator, other_operator)},
+        },
         entries={
             filing.pk: audit.record(
                 action="smartgate.filing.edit", obj=filing, actor=None, enterprise_id=filing.enterprise_id, after={"remark": "x"}

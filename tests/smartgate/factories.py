@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from accounts.models import EvidenceKind, SignatureEvidence, User
 from smartgate import services
+from smartgate.base_data import services as base_data
+from smartgate.base_data.models import KnownBill, UsualVehicle
 from smartgate.models import Filing
 
 HEADER: dict[str, Any] = {
@@ -77,3 +79,15 @@ def make_evidence(filing: Filing, *, version: int = 1) -> SignatureEvidence:
         chain=[b"certificate", b"authority"],
         signed_at=timezone.now(),
     )
+
+
+def make_vehicle(actor: User, **changed: Any) -> UsualVehicle:
+    """A vehicle in the list of this user's enterprise."""
+    values = {"bind_key_type": "VN", "bind_key_info": "辽B12345", "vehicle_weight": Decimal("8600"), "trailer_weight": Decimal("6200.5")}
+    return base_data.save_vehicle(actor=actor, entry=base_data.VehicleEntry(**{**values, **changed}))
+
+
+def make_bill(actor: User, **changed: Any) -> KnownBill:
+    """A bill in the list of this user's enterprise."""
+    values = {"bill_no": "COSU123456789", "total_weight": Decimal("50000"), "vessel_name": "新海天", "voyage_no": "0126W"}
+    return base_data.save_bill(actor=actor, entry=base_data.BillEntry(**{**values, **changed}))

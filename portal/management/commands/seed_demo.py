@@ -25,6 +25,7 @@ class Command(BaseCommand):
             demo.bind_cards(sign)
         demo.make_content()
         made = demo.make_filings(seed=seed, count=filings, sign=sign)
+        demo.make_base_data()
         if not made:
             self.stdout.write("demo accounts and filings are there")
         elif sign is None and settings.CARD_REQUIRED:

@@ -41,8 +41,9 @@ class ListedOptions {
 
 /** Options of a table that the server looks up; only the newest question is answered. */
 class LookedUpOptions {
-  constructor(url) {
+  constructor(url, more = () => ({})) {
     this.url = url;
+    this.more = more;
   }
 
   find(typed, use) {
@@ -51,6 +52,7 @@ class LookedUpOptions {
     this.timer = setTimeout(async () => {
       const url = new URL(this.url, location.href);
       url.searchParams.set("q", typed);
+      for (const [name, value] of Object.entries(this.more())) url.searchParams.set(name, value);
       try {
         const response = await fetch(url, { signal: control.signal, headers: { Accept: "application/json" } });
         if (!response.ok) throw new Error(response.statusText);
@@ -319,7 +321,88 @@ class CodeField {
   }
 }
 
+/** A text field with data-suggest-url: what fits is offered, anything may be typed. Only what was pointed at is taken. */
+class SuggestField extends CodeField {
+  build() {
+    const { original } = this;
+    const by = () => original.form?.elements.namedItem(original.name.replace(/[^-]*$/, original.dataset.suggestBy));
+    this.options = new LookedUpOptions(original.dataset.suggestUrl, () => ({ kind: by()?.value ?? "" }));
+    this.listId = `code-list-${++numbered}`;
+    this.input = original;
+    // The browser's own list is for those without a script.
+    original.removeAttribute("list");
+    for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-haspopup": "listbox", "aria-expanded": "false", "aria-controls": this.listId })) original.setAttribute(name, value);
+    this.toggle = Object.assign(document.createElement("button"), { type: "button", className: "code-field-toggle", tabIndex: -1 });
+    this.toggle.setAttribute("aria-hidden", "true");
+    this.list = Object.assign(document.createElement("div"), { id: this.listId, className: "code-field-list", hidden: true });
+    this.list.setAttribute("role", "listbox");
+    const label = original.labels?.[0];
+    if (label) {
+      label.id ||= `${original.id}-label`;
+      this.list.setAttribute("aria-labelledby", label.id);
+    }
+    this.wrapper = Object.assign(document.createElement("div"), { className: "code-field" });
+    const hadFocus = document.activeElement === original;
+    original.before(this.wrapper);
+    this.wrapper.append(original, this.toggle, this.list);
+    this.shown = original.value;
+    original.codeField = this;
+    if (hadFocus) original.focus({ preventScroll: true });
+  }
+
+  set(text) {
+    this.input.value = text;
+    this.shown = text;
+  }
+
+  pick(option) {
+    this.set(option.code);
+    this.close();
+    this.input.dispatchEvent(new Event("change", { bubbles: true }));
+    this.input.dispatchEvent(new CustomEvent("portal:picked", { bubbles: true, detail: option }));
+  }
+
+  draw(more) {
+    if (this.hasFailed || !this.found.length || document.activeElement !== this.input) this.close();
+    else super.draw(more);
+  }
+
+  key(event) {
+    if (event.key !== "Escape" || !this.isOpen) super.key(event);
+    else {
+      // What was typed stays: it need not be in the list.
+      event.stopPropagation();
+      this.close();
+    }
+  }
+
+  /** Nothing is chosen until somebody points at it: Enter means what was typed. */
+  move(at) {
+    if (this.isChosen) super.move(at);
+    else this.input.removeAttribute("aria-activedescendant");
+  }
+
+  point(at) {
+    const wasChosen = this.isChosen;
+    this.isChosen = true;
+    this.move(wasChosen ? at : at < 0 ? -1 : Math.min(at, 0));
+  }
+
+  settle() {
+    this.shown = this.input.value;
+    this.close();
+  }
+
+  enter() {
+    if (this.isOpen && this.isChosen && this.active >= 0) this.pick(this.found[this.active]);
+    else this.settle();
+  }
+}
+
 function enhance(part) {
+  for (const original of [part, ...part.querySelectorAll("[data-suggest-url]")]) {
+    if (original.matches("[data-suggest-url]") && !original.codeField) new SuggestField(original);
+  }
   for (const original of [part, ...part.querySelectorAll("[data-code-field]")]) {
     if (original.matches("[data-code-field]") && !original.codeField) new CodeField(original);
   }
