@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """业务数据统计 counts vehicles, too, from the index by time alone (docs/adr/0102)."""
 
-    dependencies = [("smartgate", "0004_receipt_disowned")]
+    dependencies = [("smartgate", "0007_line_numbers")]
 
     operations = [
         migrations.RemoveIndex(model_name="filing", name="filing_by_time"),
