@@ -106,7 +106,7 @@ def read(which: UUID | Key, *, keep: int, into: BinaryIO | None = None, damaged:
     if damaged.files:
         raise OperationRefused("DAMAGED", f"not found, and not to be read to the end: {', '.join(sorted(damaged.files))}")
     if row is not None and row.emptied_at is None:
-        raise OperationRefused("NOT_ARCHIVED", "its bytes are in the database still: /admin/, 报文传输")
+        raise OperationRefused("NOT_ARCHIVED", "its bytes are in the database still: the messages of /admin/ show them")
     raise OperationRefused("UNKNOWN_MESSAGE" if row is None else "NOT_ARCHIVED", f"the archive has no message {which}")
 
 
