@@ -64,7 +64,7 @@ def test_a_vehicle_is_found_by_a_part_chosen_by_keys_and_fills_what_is_empty(pag
     offers = page.get_by_role("option")
     expect(offers).to_have_count(2)
     expect(page.get_by_role("option", name="辽B12300")).to_have_count(0)
-    expect(page.locator("[role=option][aria-selected=true]")).to_have_count(0)
+    expect(page.get_by_role("option", selected=True)).to_have_count(0)
     expect(offers.nth(1)).to_contain_text("8600 + 6200.5 千克")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
