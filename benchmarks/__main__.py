@@ -21,6 +21,7 @@ NAMES = (
     "printing",
     "lookup",
     "saving",
+    "importing",
     "logins",
     "relay",
     "delays",

@@ -5,7 +5,7 @@ middleware once a request, and a worker's tasks carry the request id through dja
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
@@ -84,8 +84,42 @@ def record(
     `action` is a stable dotted name (`smartgate.filing.declare`). `actor` is a user, or None when a message or a job acts.
     `before` and `after` hold the fields that changed, plain values; those of sensitive fields are masked.
     """
+    entry = _entry(
+        action=action,
+        obj=obj,
+        actor=actor,
+        enterprise_id=enterprise_id,
+        before=before,
+        after=after,
+        refused=refused,
+        reason=reason,
+    )
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_each(
+    *, action: str, objects: Iterable[tuple[models.Model, Mapping[str, Any]]], actor: Any | None, enterprise_id: int | None
+) -> None:
+    """The same for many records at once, each with what it is `after` one action; one statement for some hundreds of them."""
+    AuditEntry.unscoped.bulk_create(
+        [_entry(action=action, obj=obj, actor=actor, enterprise_id=enterprise_id, after=after) for obj, after in objects], batch_size=500
+    )
+
+
+def _entry(
+    *,
+    action: str,
+    obj: models.Model,
+    actor: Any | None,
+    enterprise_id: int | None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    refused: bool = False,
+    reason: str = "",
+) -> AuditEntry:
     ip, user_agent = _origin.get()
-    entry: AuditEntry = AuditEntry.unscoped.create(
+    return AuditEntry(
         at=timezone.now(),
         actor_id=actor.pk if actor is not None else None,
         actor_name=actor.get_username() if actor is not None else SYSTEM,
@@ -102,7 +136,6 @@ def record(
         ip=ip,
         user_agent=user_agent,
     )
-    return entry
 
 
 def entries_about(obj: models.Model) -> "QuerySet[AuditEntry]":

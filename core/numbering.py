@@ -25,7 +25,11 @@ def create_sequence(name: str) -> RunSQL:
 
 def next_value(name: str) -> int:
     """The sequence's next value. Raises ProgrammingError when there is no such sequence."""
+    return next_values(name, 1)[0]
+
+
+def next_values(name: str, count: int) -> list[int]:
+    """The sequence's next values, as many as asked for, in one question. Raises ProgrammingError when there is no such sequence."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(%s)", [_checked(name)])
-        (value,) = cursor.fetchone()
-    return int(value)
+        cursor.execute("SELECT nextval(%s) FROM generate_series(1, %s)", [_checked(name), count])
+        return [int(value) for (value,) in cursor.fetchall()]

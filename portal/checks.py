@@ -37,6 +37,8 @@ POSITIVE_NUMBERS = (
     "RELAY_POLL_SECONDS",
     "RELAY_BROKER_TIMEOUT_SECONDS",
     "CONTENT_ATTACHMENT_MAX_BYTES",
+    "IMPORT_MAX_BYTES",
+    "IMPORT_KEEP_DAYS",
     "LOGIN_FAILURES_PER_ACCOUNT",
     "LOGIN_FAILURES_PER_ADDRESS",
     "LOGIN_CLOSED_SECONDS",
@@ -139,7 +141,7 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
 def check_folders(**_kwargs: Any) -> list[CheckMessage]:
     """The directories for data, exchange and uploads can be written where they exist; a path that is a file cannot."""
     errors: list[CheckMessage] = []
-    for name in ("VAR_DIR", "EXCHANGE_ROOT", "FILES_ROOT", "RELAY_ARCHIVE_DIR"):
+    for name in ("VAR_DIR", "EXCHANGE_ROOT", "FILES_ROOT", "RELAY_ARCHIVE_DIR", "SMARTGATE_DROP_ROOT"):
         path: Path | None = getattr(settings, name)
         if path is None:
             continue

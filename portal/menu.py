@@ -76,6 +76,8 @@ MENU: Sequence[MenuGroup] = (
     _of(
         SMARTGATE,
         MenuItem(_("新增"), "square-plus", "smartgate:new", Right.SMARTGATE_EDIT),
+        MenuItem(_("批量导入"), "file-import", "smartgate:imports", Right.SMARTGATE_EDIT),
+        MenuItem(_("批量申报"), "send", "smartgate:batches", Right.SMARTGATE_DECLARE),
         MenuItem(_("查询"), "search", "smartgate:list", Right.SMARTGATE_VIEW),
         MenuItem(_("业务数据统计"), "chart-bar", "smartgate:statistics", Right.SMARTGATE_VIEW),
         MenuItem(_("常用车辆"), "truck", "smartgate:vehicles", Right.SMARTGATE_VIEW),

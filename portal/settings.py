@@ -160,6 +160,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "relay-empty-old": {"task": "relay.empty_old", "schedule": crontab(hour=1, minute=30)},
     "notifications-sweep": {"task": "notifications.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "notifications-forget-old": {"task": "notifications.forget_old", "schedule": crontab(hour=3, minute=10)},
+    "smartgate-sweep-imports": {"task": "smartgate.sweep_imports", "schedule": 10.0, "options": {"expires": 10}},
+    "smartgate-take-drops": {"task": "smartgate.take_drops", "schedule": 5.0, "options": {"expires": 5}},
+    "smartgate-forget-imports": {"task": "smartgate.forget_imports", "schedule": crontab(hour=3, minute=40)},
     "accounts-freeze-dormant": {"task": "accounts.freeze_dormant", "schedule": crontab(hour=2, minute=30)},
     "accounts-forget-old": {"task": "accounts.forget_old", "schedule": crontab(hour=3, minute=20)},
     "accounts-warn-card-ends": {"task": "accounts.warn_card_ends", "schedule": crontab(hour=8, minute=30)},
@@ -317,6 +320,12 @@ CARD_LEGAL_PERSON_MARKS: list[str] = env.list("CARD_LEGAL_PERSON_MARKS", default
 CARD_END_WARNING_DAYS: int = env.int("CARD_END_WARNING_DAYS", default=30)
 #: Whether 申报 demands a signature of the declarant's bound card (CARD-05).
 CARD_REQUIRED: bool = env.bool("CARD_REQUIRED", default=True)
+#: Larger workbooks of 批量导入 are refused; ten thousand rows as Excel saves them take 1 to 2 MB.
+IMPORT_MAX_BYTES: int = env.int("IMPORT_MAX_BYTES", default=10 * 1024 * 1024)
+#: Uploaded workbooks are deleted after so many days; the filings stored from them stay.
+IMPORT_KEEP_DAYS: int = env.int("IMPORT_KEEP_DAYS", default=7)
+#: Where other software drops drafts, in a directory for each enterprise (docs/protocol/drop-folder.md); None: nowhere.
+SMARTGATE_DROP_ROOT: Path | None = Path(_drops) if (_drops := env.str("SMARTGATE_DROP_ROOT", default="")) else None
 
 # -- Cards --------------------------------------------------------------------------------------
 #: Certificates of those whose cards count; in its folder `intermediate` those that must lead to one of them (docs/operations/cards.md).

@@ -24,6 +24,9 @@ ACTIONS: dict[str, str | Promise] = {
     "smartgate.bill.create": _("新增常用提单"),
     "smartgate.bill.edit": _("修改常用提单"),
     "smartgate.bill.delete": _("删除常用提单"),
+    "smartgate.import.upload": _("上传批量导入文件"),
+    "smartgate.import.store": _("暂存批量导入的单据"),
+    "smartgate.import.delete": _("删除批量导入文件"),
 }
 #: What the relay and customs said; `smartgate.services` makes the names of the events.
 EVENTS: dict[Event, str | Promise] = {

@@ -11,6 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Enterprise
 from core.tenancy import TenantManager, TenantQuerySet
 
+# Django finds an application's models through this module.
+from smartgate.batches.models import Batch, BatchItem  # noqa: F401
+from smartgate.drops.models import DropFile, DroppedFiling  # noqa: F401
+from smartgate.importing.models import Import, ImportedFiling, ImportFile  # noqa: F401
+
 
 class FilingStatus(models.TextChoices):
     """单证状态; the ways between them are in `states.py`."""

@@ -4,6 +4,8 @@ from django.urls import path
 
 from smartgate import views
 from smartgate.base_data import views as base_data
+from smartgate.batches import views as batches
+from smartgate.importing import views as importing
 from smartgate.statistics.views import StatisticsView
 
 app_name = "smartgate"
@@ -29,4 +31,15 @@ urlpatterns = [
     path("base/bills/lookup/", base_data.lookup_bills, name="bill_lookup"),
     path("base/bills/<int:pk>/edit/", base_data.EditBillView.as_view(), name="bill_edit"),
     path("base/bills/<int:pk>/delete/", base_data.DeleteBillView.as_view(), name="bill_delete"),
+    path("import/", importing.ImportsView.as_view(), name="imports"),
+    path("import/template.xlsx", importing.TemplateView.as_view(), name="import_template"),
+    path("import/<int:pk>/", importing.ImportView.as_view(), name="import"),
+    path("import/<int:pk>/progress/", importing.ProgressView.as_view(), name="import_progress"),
+    path("import/<int:pk>/marked.xlsx", importing.MarkedView.as_view(), name="import_marked"),
+    path("import/<int:pk>/store/", importing.StoreView.as_view(), name="import_store"),
+    path("import/<int:pk>/delete/", importing.DeleteView.as_view(), name="import_delete"),
+    path("import/<int:pk>/declare/", batches.FromImportView.as_view(), name="import_declare"),
+    path("declare/", batches.BatchesView.as_view(), name="batches"),
+    path("declare/<int:pk>/", batches.BatchView.as_view(), name="batch"),
+    path("declare/<int:pk>/item/", batches.DeclareItemView.as_view(), name="batch_item"),
 ]

@@ -24,6 +24,7 @@ DATA = {
     "portal/demo.py",
     "reference/official.py",  # names of the official tables, stored with them
     "reference/shipped.py",
+    "smartgate/importing/columns.py",  # names of the import's sheets, and its example: what the file holds, the same in every language
     "smartgate/signing.py",  # what cards sign: part of the protocol, the same in every language
 }
 

@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
+from core.directories import NotReadError, flush, names_by_age, read_plain, write_whole
 from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, printable
 from relay.conf import portions
 from relay.envelope import type_and_id
@@ -55,7 +56,7 @@ class DirectoryChannel:
         results = list(_writers(os.getpid()).map(self._write, letters))
         if any(result.outcome != AttemptOutcome.ERROR for result in results):
             try:
-                _flush_directory(self.out_box)
+                flush(self.out_box)
             except OSError as error:
                 # The names may not have reached the disk: unknown, so all of them go again.
                 return [SendResult(AttemptOutcome.ERROR, str(error))] * len(letters)
@@ -68,15 +69,7 @@ class DirectoryChannel:
         try:
             if target.exists() and target.stat().st_size == len(letter.content):
                 return SendResult(AttemptOutcome.WAITING)
-            try:
-                with beside.open("xb") as file:
-                    file.write(letter.content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.rename(target)
-            except OSError:
-                beside.unlink(missing_ok=True)
-                raise
+            write_whole(target, letter.content, beside=beside)
         except OSError as error:
             return SendResult(AttemptOutcome.ERROR, str(error))
         return SendResult(AttemptOutcome.SENT)
@@ -95,44 +88,24 @@ class DirectoryChannel:
 
     def receive(self, batch_size: int, seen: Container[str] = ()) -> Iterator[list[ReceivedFile]]:
         """One look at InBox; see Channel.receive."""
-        names = (name for name in self._names_by_age() if name not in seen)
+        names = (name for name in names_by_age(self.in_box) if name not in seen)
         files = (file for name in names if (file := self._read(name)))
         return portions(files, lambda file: len(file.content or b""), batch_size)
-
-    def _names_by_age(self) -> list[str]:
-        found: list[tuple[int, str]] = []
-        with os.scandir(self.in_box) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.endswith(".tmp"):
-                    continue
-                try:
-                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name))
-                except FileNotFoundError:
-                    continue
-        return [name for _, name in sorted(found)]
 
     def _read(self, name: str) -> ReceivedFile | None:
         path = self.in_box / name
         shown = printable(name)
-        limit: int = settings.RELAY_MAX_MESSAGE_BYTES
         try:
-            found = path.lstat()
-            aside_name = _aside_name(name, found)
-            if not stat.S_ISREG(found.st_mode):
-                return ReceivedFile(name, found.st_size, None, "NOT_A_FILE", f"{shown} is not an ordinary file", aside_name)
-            if found.st_size > limit:
-                reason = f"{shown} has {found.st_size} bytes; at most {limit} are read"
-                return ReceivedFile(name, found.st_size, None, "TOO_LARGE", reason, aside_name)
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-                content = file.read(limit + 1)
+            content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
         except FileNotFoundError:
             return None
+        except NotReadError as refusal:
+            aside_name = _aside_name(name, refusal.found)
+            return ReceivedFile(name, refusal.found.st_size, None, refusal.code, f"{shown} {refusal.reason}", aside_name)
         except OSError as error:
             # Left where it is: an operator mends the permissions, and meanwhile the others are read.
             log.warning("inbox_file_unreadable", file=shown, error=str(error))
             return None
-        if len(content) > limit:
-            return ReceivedFile(name, len(content), None, "TOO_LARGE", f"{shown} grew while it was read", aside_name)
         return ReceivedFile(name, len(content), content)
 
     def forget(self, files: Sequence[ReceivedFile]) -> set[str]:
@@ -152,7 +125,7 @@ class DirectoryChannel:
         """Move an unread file to FailBox; see Channel.set_aside."""
         try:
             (self.in_box / file.name).replace(self.fail_box / file.aside_name)
-            _flush_directory(self.fail_box)
+            flush(self.fail_box)
         except OSError as error:
             log.warning("inbox_file_not_set_aside", file=printable(file.name), error=str(error))
             return False
@@ -201,11 +174,3 @@ def _aside_name(name: str, found: os.stat_result) -> str:
     raw = os.fsencode(name)
     which = f"{found.st_ino:x}-{found.st_mtime_ns:x}" if stat.S_ISDIR(found.st_mode) else hashlib.sha256(raw).hexdigest()[:12]
     return os.fsdecode(f"inbound-{found.st_size:x}-{which}-".encode() + raw[-180:])
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

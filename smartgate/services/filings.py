@@ -1,6 +1,6 @@
 """What users store and delete, and what every write to a filing shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from core import audit
-from core.numbering import next_value
+from core.numbering import next_values
 from core.workflow import ActionRefused
 from relay.queries import contradicting_receipts
 from smartgate import rules, states
@@ -180,28 +180,53 @@ def _says(stored: Mapping[str, Any], header: FilingHeader, lines: Sequence[LineE
 
 
 def _create(*, actor: User, header: FilingHeader, lines: Sequence[LineEntry], entry_token: UUID | None, now: datetime) -> Filing:
-    enterprise = actor.enterprise
+    (filing,) = create_filings(actor=actor, entries=[(header, lines)], entry_token=entry_token, at=now)
+    return filing
+
+
+def create_filings(
+    *,
+    actor: User,
+    entries: Sequence[tuple[FilingHeader, Sequence[LineEntry]]],
+    entry_token: UUID | None = None,
+    at: datetime | None = None,
+) -> list[Filing]:
+    """暂存 of new filings, many at once, in their order; in the caller's transaction, which also keeps them from being made twice.
+
+    As in `save_filing`, headers and lines must have passed the form. Raises ActionRefused for who belongs to no enterprise.
+    """
+    enterprise, now = actor.enterprise, at or timezone.now()
     if enterprise is None:
         raise ActionRefused(_("当前账号不属于任何企业，不能录入单据。"))
     local = now.astimezone(ZoneInfo(settings.TIME_ZONE))
-    filing = Filing(
-        enterprise=enterprise,
-        created_by=actor,
-        data_center_no=f"{local:%Y}{next_value(DATA_CENTER_SEQUENCE):014d}",
-        trip_no=f"{local:%Y%m}{card_part(actor)}{next_value(TRIP_SEQUENCE):013d}",
-        status=states.TABLE.initial,
-        entered_at=now,
-        status_at=now,
-        credit_code=enterprise.credit_code,
-        organisation_code=enterprise.organisation_code,
-        operator=operator_of(actor),
-        entry_token=entry_token,
+    numbers = zip(next_values(DATA_CENTER_SEQUENCE, len(entries)), next_values(TRIP_SEQUENCE, len(entries)), strict=True)
+    filings = []
+    for (header, _lines), (data_center, trip) in zip(entries, numbers, strict=True):
+        filing = Filing(
+            enterprise=enterprise,
+            created_by=actor,
+            data_center_no=f"{local:%Y}{data_center:014d}",
+            trip_no=f"{local:%Y%m}{card_part(actor)}{trip:013d}",
+            status=states.TABLE.initial,
+            entered_at=now,
+            status_at=now,
+            credit_code=enterprise.credit_code,
+            organisation_code=enterprise.organisation_code,
+            operator=operator_of(actor),
+            entry_token=entry_token,
+        )
+        _assign(filing, header)
+        filings.append(filing)
+    Filing.unscoped.bulk_create(filings)
+    bodies = [_lines_of(filing, lines) for filing, (_header, lines) in zip(filings, entries, strict=True)]
+    FilingLine.unscoped.bulk_create([line for body in bodies for line in body])
+    audit.record_each(
+        action="smartgate.filing.create",
+        objects=[(filing, _snapshot(filing, body)) for filing, body in zip(filings, bodies, strict=True)],
+        actor=actor,
+        enterprise_id=enterprise.pk,
     )
-    _assign(filing, header)
-    filing.save(force_insert=True)
-    _replace_lines(filing, lines)
-    audit.record(action="smartgate.filing.create", obj=filing, actor=actor, enterprise_id=filing.enterprise_id, after=snapshot(filing))
-    return filing
+    return filings
 
 
 def operator_of(actor: User) -> str:
@@ -297,11 +322,15 @@ def _assign(filing: Filing, header: FilingHeader) -> None:
 def _replace_lines(filing: Filing, lines: Sequence[LineEntry]) -> None:
     """Store the body as it stands on the page; line numbers are 1, 2, 3 … without gaps."""
     filing.lines.all().delete()
+    FilingLine.unscoped.bulk_create(_lines_of(filing, lines))
+
+
+def _lines_of(filing: Filing, lines: Sequence[LineEntry]) -> list[FilingLine]:
     header = header_values(filing)
-    FilingLine.unscoped.bulk_create(
+    return [
         FilingLine(enterprise_id=filing.enterprise_id, filing=filing, line_no=number, **rules.without_grey_line(asdict(line), header))
         for number, line in enumerate(lines, start=1)
-    )
+    ]
 
 
 def header_values(filing: Filing) -> dict[str, Any]:
@@ -316,8 +345,12 @@ def line_values(line: FilingLine) -> dict[str, Any]:
 
 def snapshot(filing: Filing) -> Mapping[str, Any]:
     """The filing with its lines as plain values, for the audit trail."""
+    return _snapshot(filing, filing.lines.order_by("line_no"))
+
+
+def _snapshot(filing: Filing, lines: Iterable[FilingLine]) -> Mapping[str, Any]:
     return {
         **header_values(filing),
         "status": FilingStatus(filing.status).value,
-        "lines": [line_values(line) for line in filing.lines.order_by("line_no")],
+        "lines": [line_values(line) for line in lines],
     }

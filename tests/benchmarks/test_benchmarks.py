@@ -20,6 +20,7 @@ MEASURED = {
     "printing": {"lines", "kilobytes", "queries", "page_ms", "page_cpu_ms", "document_cpu_ms", "per_second_of_cpu"},
     "lookup": {"table, what was typed", "queries", "endpoint_ms", "first_ms", "bare_ms", "endpoint/bare", "in_aim"},
     "saving": {"what", "queries", "median_ms", "p95_ms", "times bare"},
+    "importing": {"what", "rows", "seconds", "rows_per_second", "of it processor", "of row by row"},
     "logins": {"what", "queries", "median_ms", "best_ms", "per_second", "times bare"},
     "signatures": {"what", "per_second", "median_ms", "p95_ms", "times bare"},
     "relay": {"what", "number", "seconds", "per_second", "of bare tasks", "in_aim"},

@@ -27,6 +27,8 @@ LATIN = {
     "Safari",
     "Ctrl",
     "card_bridge",
+    "xlsx",
+    "xls",
     "HeadlessChrome",
     "Linux",
     *DEMO_ACCOUNTS,

@@ -58,9 +58,16 @@ NO_PAGES = {
     "smartgate/base/vehicles/<int:pk>/delete/",
     "smartgate/base/bills/lookup/",
     "smartgate/base/bills/<int:pk>/delete/",
+    "smartgate/import/template.xlsx",
+    "smartgate/import/<int:pk>/progress/",
+    "smartgate/import/<int:pk>/marked.xlsx",
+    "smartgate/import/<int:pk>/store/",
+    "smartgate/import/<int:pk>/delete/",
+    "smartgate/import/<int:pk>/declare/",
+    "smartgate/declare/<int:pk>/item/",
 }
-#: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py and test_card_binding.py go there
-#: and look at each.
+#: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py, test_card_binding.py and
+#: test_importing.py go there and look at each.
 STEPS = {
     "accounts/register/done/",
     "accounts/first-login/",
@@ -81,6 +88,8 @@ STEPS = {
     "accounts/2fa/webauthn/reauthenticate/",
     "accounts/2fa/webauthn/keys/<int:pk>/edit/",
     "accounts/2fa/webauthn/keys/<int:pk>/remove/",
+    "smartgate/import/<int:pk>/",
+    "smartgate/declare/<int:pk>/",
 }
 
 
@@ -133,6 +142,8 @@ PAGES: dict[str, list[str | Row]] = {
         "/smartgate/filings/?after=lost",
     ],
     "smartgate/filings/new/": ["/smartgate/filings/new/"],
+    "smartgate/import/": ["/smartgate/import/"],
+    "smartgate/declare/": ["/smartgate/declare/"],
     "smartgate/filings/<int:pk>/": [Row("查看", "status=draft")],
     "smartgate/filings/<int:pk>/edit/": [Row("修改", "status=draft")],
     "smartgate/filings/<int:pk>/copy/": [Row("查看", "status=stored", "copy/")],

@@ -16,6 +16,7 @@ from tests.e2e.cards import ADMINISTRATORS, ask_to_declare, bind_card, pin_field
 from tests.e2e.conftest import Desk, Stack, visit_until_there
 from tests.e2e.people import PASSED, ask_for_code, fill_enterprise, log_out, new_firm
 from tests.e2e.test_filing_journey import save_filing
+from tests.e2e.test_importing import HEADER, filled_in, store, template_of, upload
 
 pytestmark = pytest.mark.e2e
 
@@ -179,6 +180,23 @@ def test_pictures_of_the_checks_and_the_base_data(desk: Desk, album: Path) -> No
     page.get_by_role("button", name="暂存").click()
     expect(page.locator("#entry-cautions li")).to_have_count(3)
     page.screenshot(path=album / "smart-gate-cautions.png", animations="disabled", caret="hide")
+
+
+def test_pictures_of_many_filings_at_once(desk: Desk, album: Path) -> None:
+    page = sit(desk, "demo_operator")
+    template = template_of(page)
+    take(page, album, "import-upload")
+    rows = [{**HEADER, "绑定介质关键信息": f"辽B7Z{number:03d}"} for number in range(3)]
+    upload(
+        page,
+        filled_in(template, [*rows, {**HEADER, "绑定介质关键信息": "辽BO2345"}, {**HEADER, "绑定介质关键信息": "辽B7Z009", "船名": None}]),
+    )
+    take(page, album, "import-checked")
+    store(page, "只暂存无误的 3 票")
+    page.get_by_role("button", name="批量申报").click()
+    expect(pin_field(page)).to_be_visible()
+    page.locator("summary").filter(has_text="签名原文").first.click()
+    take(page, album, "declare-many")
 
 
 def test_the_manual_shows_the_pictures_that_are_taken_and_no_other() -> None:

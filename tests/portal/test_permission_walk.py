@@ -28,13 +28,16 @@ from core.models import AuditEntry
 from notifications.services import queue_sms
 from portal.models import Contact
 from reference.models import BEGINNING, Code, CodeTable, DeclarationElement, Origin
+from smartgate.batches.models import Batch
+from smartgate.batches.services import from_filings
+from smartgate.importing.models import Import
 from smartgate.models import Filing
 from tests.conftest import bind_card, make_user
 from tests.portal.factories import make_attachment, make_item
 from tests.relay.rows import make_alert, make_outbound, make_pause, make_quarantined
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
-from tests.smartgate.factories import make_bill, make_evidence, make_filing, make_vehicle
+from tests.smartgate.factories import make_bill, make_evidence, make_filing, make_import, make_vehicle
 
 pytestmark = [pytest.mark.django_db]
 
@@ -226,6 +229,42 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_VIEW, 200, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
+    "smartgate/import/": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 200)),
+    "smartgate/import/template.xlsx": (work(Right.SMARTGATE_EDIT, 200), work(Right.SMARTGATE_EDIT, 405)),
+    "smartgate/import/<int:pk>/": (
+        work(Right.SMARTGATE_EDIT, 200, record=True),
+        work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+    ),
+    # Who opens the part's address himself is sent to the page.
+    "smartgate/import/<int:pk>/progress/": (
+        work(Right.SMARTGATE_EDIT, 302, record=True),
+        work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+    ),
+    "smartgate/import/<int:pk>/marked.xlsx": (
+        work(Right.SMARTGATE_EDIT, 200, record=True),
+        work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+    ),
+    **{
+        f"smartgate/import/<int:pk>/{action}/": (
+            work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
+            work(Right.SMARTGATE_EDIT, 302, record=True),
+        )
+        for action in ("store", "delete")
+    },
+    "smartgate/import/<int:pk>/declare/": (
+        work(Right.SMARTGATE_DECLARE, 405, record=True, stranger=405),
+        work(Right.SMARTGATE_DECLARE, 302, record=True),
+    ),
+    "smartgate/declare/": (work(Right.SMARTGATE_DECLARE, 200), work(Right.SMARTGATE_DECLARE, 302)),
+    "smartgate/declare/<int:pk>/": (
+        work(Right.SMARTGATE_DECLARE, 200, record=True),
+        work(Right.SMARTGATE_DECLARE, 302, record=True),
+    ),
+    # Without a filing named it says so.
+    "smartgate/declare/<int:pk>/item/": (
+        work(Right.SMARTGATE_DECLARE, 405, record=True, stranger=405),
+        work(Right.SMARTGATE_DECLARE, 400, record=True),
+    ),
     "smartgate/filings/<int:pk>/receipts/": (
         work(Right.SMARTGATE_VIEW, 200, record=True),
         work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
@@ -335,6 +374,8 @@ class World:
     users: Mapping[str, User | None]
     filings: Mapping[Enterprise, Filing]
     base_data: Mapping[str, Mapping[Enterprise, Any]]
+    imports: Mapping[int, Import]
+    batches: Mapping[int, Batch]
     entries: Mapping[int, AuditEntry]
     records: Mapping[str, Any]
 
@@ -377,6 +418,10 @@ class World:
             return address(route, pk=record.pk)
         if "<int:pk>" in route:
             filing = self.filing(role, own=own)
+            if route.startswith("smartgate/import/"):
+                return address(route, pk=self.imports[filing.pk].pk)
+            if route.startswith("smartgate/declare/"):
+                return address(route, pk=self.batches[filing.pk].pk)
             return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk, version=1)
         model = route.removeprefix("admin/").split("/<")[0]
         record = self.records.get(model)
@@ -434,6 +479,8 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
             "vehicles": {user.enterprise: make_vehicle(user) for user in (operator, other_operator)},
             "bills": {user.enterprise: make_bill(user) for user in (operator, other_operator)},
         },
+        imports={filing.pk: make_import(filing.created_by) for filing in filings.values()},
+        batches={filing.pk: from_filings(actor=filing.created_by, filing_ids=[filing.pk]) for filing in filings.values()},
         entries={
             filing.pk: audit.record(
                 action="smartgate.filing.edit", obj=filing, actor=None, enterprise_id=filing.enterprise_id, after={"remark": "x"}

@@ -1,14 +1,18 @@
 """Filings for tests, made by the services that users call."""
 
+from dataclasses import asdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
 from accounts.models import EvidenceKind, SignatureEvidence, User
+from core import audit
 from smartgate import services
 from smartgate.base_data import services as base_data
 from smartgate.base_data.models import KnownBill, UsualVehicle
+from smartgate.importing.models import Import, ImportedFiling, ImportFile, ImportState
 from smartgate.models import Filing
 
 HEADER: dict[str, Any] = {
@@ -91,3 +95,28 @@ def make_bill(actor: User, **changed: Any) -> KnownBill:
     """A bill in the list of this user's enterprise."""
     values = {"bill_no": "COSU123456789", "total_weight": Decimal("50000"), "vessel_name": "新海天", "voyage_no": "0126W"}
     return base_data.save_bill(actor=actor, entry=base_data.BillEntry(**{**values, **changed}))
+
+
+def make_import(actor: User) -> Import:
+    """A checked workbook of this user, with one filing to store and one that is wrong; no bytes of it are a workbook's."""
+    now = timezone.now()
+    one: Import = Import.unscoped.create(
+        enterprise=actor.enterprise,
+        created_by=actor,
+        created_at=now,
+        expires_at=now + timedelta(days=7),
+        file_name="车辆.xlsx",
+        sha256="0" * 64,
+        state=ImportState.CHECKED,
+        row_count=2,
+        good_count=1,
+        bad_count=1,
+        problem_count=1,
+    )
+    ImportFile.unscoped.create(enterprise=actor.enterprise, upload=one, content=b"PK", marked=b"PK")
+    contents = {"header": asdict(header()), "lines": [asdict(line())]}
+    for position, (right, problems) in enumerate([(audit.plain(contents), []), (None, [[3, 2, "关区代码", "此项必填。"]])]):
+        ImportedFiling.unscoped.create(
+            enterprise=actor.enterprise, upload=one, position=position, row=position + 2, contents=right, problems=problems
+        )
+    return one

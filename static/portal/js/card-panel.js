@@ -100,16 +100,18 @@ async function challengeFor(panel) {
   return answer.challenge;
 }
 
+/** Says how far it is; throws where nobody sees any more what would be signed: htmx has brought something else in its place. */
+function stepOf(panel, step) {
+  if (!panel.isConnected) throw new window.portal.cards.CardError("aborted");
+  say(panel, step === "signing" ? "Signing" : "Reading");
+  if (step === "signing") part(panel, "pin").value = "";
+}
+
 /** Has the card sign; gives the fields to be posted by their names. */
 async function fieldsFrom(panel, bridge, pin) {
-  const { signTexts, signChallenge, CardError } = window.portal.cards;
+  const { signTexts, signChallenge } = window.portal.cards;
   const { purpose, textId, boundCard } = panel.dataset;
-  const onStep = (step) => {
-    // htmx has brought something else in its place: nobody sees any more what would be signed.
-    if (!panel.isConnected) throw new CardError("aborted");
-    say(panel, step === "signing" ? "Signing" : "Reading");
-    if (step === "signing") part(panel, "pin").value = "";
-  };
+  const onStep = (step) => stepOf(panel, step);
   if (purpose) return signChallenge({ bridge, challenge: () => challengeFor(panel), pin, onStep });
   const text = document.getElementById(textId)?.textContent;
   if (!text) throw said(textFor(panel, "NoText"));
@@ -166,6 +168,15 @@ async function attempt(form, panel, submitter) {
   showHelp(panel, false);
   try {
     await bridge.connect();
+    if (form.matches("[data-sign-many]")) {
+      // Many texts with one PIN entry: declare-many.js sends each by itself, and the page stays.
+      const { boundCard } = panel.dataset;
+      await window.portal.signMany({ form, bridge, pin, boundCard, onStep: (step) => stepOf(panel, step) });
+      release(form);
+      say(panel, "");
+      form.dispatchEvent(new CustomEvent("portal:signed", { bubbles: true }));
+      return;
+    }
     const fields = await fieldsFrom(panel, bridge, pin);
     if (!panel.isConnected || attempts.get(form) !== running) return;
     say(panel, "Submitting");

@@ -1,0 +1,107 @@
+"""Every write to a batch. A filing is declared by `declare_filing`, as from its own page, in a transaction of its own."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.services.card_signing import CardRefused, Presented
+from core.workflow import ActionRefused
+from smartgate import states
+from smartgate.batches.models import Batch, BatchItem
+from smartgate.importing.models import Import, ImportState
+from smartgate.models import Filing
+from smartgate.services import declare_filing
+
+
+def from_import(*, actor: User, import_id: int) -> Batch:
+    """The batch of the filings that a workbook became; the same one however often it is asked for.
+
+    Raises Import.DoesNotExist when it is not the actor's, ActionRefused while it is not stored.
+    """
+    known: Import = Import.objects.for_user(actor).get(pk=import_id)
+    with transaction.atomic():
+        upload: Import = Import.unscoped.select_for_update(of=("self",)).get(pk=known.pk)
+        made = Batch.unscoped.filter(upload=upload).first()
+        if made is not None:
+            return made
+        if upload.state != ImportState.STORED:
+            raise ActionRefused(_("请先暂存该文件的单据，再批量申报。"))
+        stored = upload.filings.filter(filing__isnull=False).order_by("position")
+        ids = list(stored.values_list("filing_id", flat=True))
+        return _create(actor, [filing for filing in _in_order(ids) if filing.deleted_at is None], upload)
+
+
+def from_filings(*, actor: User, filing_ids: Sequence[int]) -> Batch:
+    """A batch of filings that the actor ticked; those that may not be declared are left out. Raises ActionRefused when none is left."""
+    mine = set(Filing.objects.for_user(actor).filter(pk__in=filing_ids, status__in=states.DECLARE.states).values_list("pk", flat=True))
+    ids = [pk for pk in dict.fromkeys(filing_ids) if pk in mine]
+    if not ids:
+        raise ActionRefused(_("请先勾选要申报的单据。"))
+    with transaction.atomic():
+        return _create(actor, _in_order(ids), None)
+
+
+def _in_order(ids: Sequence[int]) -> list[Filing]:
+    by_id = Filing.unscoped.in_bulk(ids)
+    return [by_id[pk] for pk in ids if pk in by_id]
+
+
+def _create(actor: User, filings: Sequence[Filing], upload: Import | None) -> Batch:
+    assert actor.enterprise_id is not None  # noqa: S101 - whoever reached a record of an enterprise belongs to it
+    batch: Batch = Batch.unscoped.create(enterprise_id=actor.enterprise_id, created_by=actor, created_at=timezone.now(), upload=upload)
+    BatchItem.unscoped.bulk_create(
+        [
+            BatchItem(enterprise_id=batch.enterprise_id, batch=batch, filing=filing, position=position, version=filing.version)
+            for position, filing in enumerate(filings)
+        ],
+        batch_size=1000,
+    )
+    return batch
+
+
+def declare_item(*, actor: User, batch: Batch, item_id: int, lock_version: int | None, presented: Presented | None) -> BatchItem:
+    """Declare one filing of a batch, and remember why it was refused. One that is declared already stays as it is.
+
+    Raises BatchItem.DoesNotExist, and CardRefused: then it is the card's fault, and no other filing would fare better.
+    """
+    item: BatchItem = BatchItem.objects.for_user(actor).select_related("filing").get(pk=item_id, batch=batch)
+    if item.is_declared:
+        return item
+    reason = ""
+    try:
+        declare_filing(actor=actor, filing_id=item.filing_id, lock_version=lock_version, presented=presented)
+    except CardRefused:
+        raise
+    except Filing.DoesNotExist:
+        reason = _("单据已被删除。")
+    except ActionRefused as refusal:
+        reason = str(refusal)
+    if reason != item.reason:
+        BatchItem.unscoped.filter(pk=item.pk).update(reason=reason[:1000])
+    # What the filing says counts: another tab may have declared it, which is what this one was refused for.
+    declared: BatchItem = BatchItem.unscoped.select_related("filing").get(pk=item.pk)
+    return declared
+
+
+def declare_unsigned(*, actor: User, batch: Batch, seconds: float) -> None:
+    """Declare what is left of a batch where no signature is wanted (CARD_REQUIRED is off), for so long; the rest stays for the next call.
+
+    Each filing is tried once.
+    """
+    until = time.monotonic() + seconds
+    left = [item for item in batch.items.select_related("filing").order_by("position") if not item.is_declared]
+    for item in left:
+        declare_item(actor=actor, batch=batch, item_id=item.pk, lock_version=item.filing.lock_version, presented=None)
+        if time.monotonic() > until:
+            return
+
+
+def forget_old() -> None:
+    """Delete batches of long ago. Their filings stay, and say themselves what became of them."""
+    Batch.unscoped.filter(created_at__lt=timezone.now() - timedelta(days=settings.IMPORT_KEEP_DAYS)).delete()

@@ -1,0 +1,204 @@
+"""批量申报: each filing signed and sent by itself, once, whatever breaks in between (SGW-10, CARD-05, CARD-07)."""
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import SignatureEvidence, User
+from relay.models import OutboundMessage
+from simulators.cards.keys import KeyType
+from smartgate import services, tasks
+from smartgate.batches import services as batches
+from smartgate.batches.models import Batch, BatchItem
+from smartgate.importing import services as importing
+from smartgate.models import Filing, FilingStatus
+from tests.accounts.card_holders import bind, card_of, signed
+from tests.cards import Authorities, Card
+from tests.races import at_once
+from tests.smartgate.factories import header, line, make_filing
+from tests.smartgate.workbooks import filing_rows, imported
+from tests.smartgate.workbooks import workbook as made
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.covers("SGW-10")]
+
+
+@pytest.fixture
+def card(operator: User, cards_required: Authorities) -> Card:
+    """The operator's bound card."""
+    its = card_of(operator.enterprise, cards_required, kind=KeyType.P256)
+    bind(operator, its)
+    return its
+
+
+def drafts(actor, count):
+    return [make_filing(actor, bind_key_info=f"辽B2{number:04d}") for number in range(count)]
+
+
+def batch_of(actor, filings):
+    return batches.from_filings(actor=actor, filing_ids=[filing.pk for filing in filings])
+
+
+def items_on(page):
+    """What the script finds on the page: (item, version of the row, text to sign)."""
+    found = re.findall(r'data-item="(\d+)" data-lock-version="(\d+)".*?data-sign-text>(.*?)</pre>', page.content.decode(), re.DOTALL)
+    return [(number, version, html.unescape(text)) for number, version, text in found]
+
+
+def send(client, batch, item, card, text=None):
+    number, version, shown = item
+    presented = signed(card, shown if text is None else text)
+    data = {"item": number, "lock_version": version, "certificate": presented.certificate, "signature": presented.signature}
+    return client.post(f"/smartgate/declare/{batch.pk}/item/", data)
+
+
+def statuses():
+    return list(Filing.unscoped.order_by("pk").values_list("status", flat=True))
+
+
+@pytest.mark.covers("CARD-05", "CARD-07", "SGW-04")
+def test_each_filing_goes_out_under_its_own_signature(operator, operator_client, card):
+    batch = batch_of(User.objects.get(pk=operator.pk), drafts(operator, 3))
+    page = operator_client.get(f"/smartgate/declare/{batch.pk}/")
+    items = items_on(page)
+    assert [text for _item, _version, text in items] == [
+        services.text_to_sign(actor=User.objects.get(pk=operator.pk), filing=filing) for filing in Filing.unscoped.order_by("pk")
+    ]
+    for number, item in enumerate(items, start=1):
+        answer = send(operator_client, batch, item, card).json()
+        assert (answer["declared"], answer["reason"], answer["counts"]["declared"]) == (True, "", number)
+    assert statuses() == [FilingStatus.DECLARED] * 3
+    assert sorted(SignatureEvidence.unscoped.values_list("text", flat=True)) == sorted(text for _item, _version, text in items)
+    assert OutboundMessage.objects.count() == 3
+    assert "全部已申报" in operator_client.get(f"/smartgate/declare/{batch.pk}/").content.decode()
+
+
+def test_one_that_is_refused_says_why_and_holds_up_nobody(operator, operator_client, card):
+    filings = drafts(operator, 3)
+    # Another filing of the second one's vehicle is under way.
+    rival = make_filing(operator, bind_key_info="辽B20001")
+    its_batch = batch_of(operator, [rival])
+    send(operator_client, its_batch, items_on(operator_client.get(f"/smartgate/declare/{its_batch.pk}/"))[0], card)
+    batch = batch_of(operator, filings)
+    answers = [send(operator_client, batch, item, card).json() for item in items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))]
+    assert [answer["declared"] for answer in answers] == [True, False, True]
+    assert "已有一票未办结的申报" in answers[1]["reason"]
+    assert answers[2]["counts"] == {"declared": 2, "failed": 1, "waiting": 0}
+    again = operator_client.get(f"/smartgate/declare/{batch.pk}/")
+    assert "已有一票未办结的申报" in again.content.decode()
+    # Put right, the rest goes on by the same page.
+    services.save_filing(actor=operator, filing_id=filings[1].pk, header=header(bind_key_info="辽B29999"), lines=[line()])
+    (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+    assert send(operator_client, batch, item, card).json()["counts"] == {"declared": 3, "failed": 0, "waiting": 0}
+
+
+def test_what_was_shown_is_what_is_declared(operator, operator_client, card):
+    (filing,) = drafts(operator, 1)
+    batch = batch_of(operator, [filing])
+    (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(remark="改过", bind_key_info="辽B20000"), lines=[line()])
+    answer = send(operator_client, batch, item, card).json()
+    assert (answer["declared"], "已被其他用户修改" in answer["reason"]) == (False, True)
+    assert not OutboundMessage.objects.exists()
+
+
+@pytest.mark.covers("CARD-05")
+def test_another_card_stops_the_run_and_leaves_every_filing_as_it_was(operator, operator_client, card, cards_required):
+    batch = batch_of(operator, drafts(operator, 2))
+    stranger = card_of(operator.enterprise, cards_required, card_no="2100000000002")
+    first = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))[0]
+    response = send(operator_client, batch, first, stranger)
+    assert response.status_code == 409
+    assert "与用户注册信息卡号 2100000000001 不一致，无法进行申报" in response.json()["error"]
+    # So does a signature over another filing's text, and none at all.
+    assert send(operator_client, batch, first, card, text="别的内容").status_code == 409
+    unsigned = operator_client.post(f"/smartgate/declare/{batch.pk}/item/", {"item": first[0], "lock_version": first[1]})
+    assert unsigned.status_code == 409
+    assert (statuses(), BatchItem.unscoped.exclude(reason="").count()) == ([FilingStatus.DRAFT] * 2, 0)
+
+
+def test_a_lost_answer_is_asked_for_again_and_declares_nothing_twice(operator, operator_client, card):
+    batch = batch_of(operator, drafts(operator, 1))
+    (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+    answers = [send(operator_client, batch, item, card).json() for _ in range(3)]
+    assert all(answer == answers[0] for answer in answers)
+    assert (answers[0]["declared"], OutboundMessage.objects.count()) == (True, 1)
+
+
+def test_two_tabs_at_once_declare_once_and_both_say_so(operator, operator_client, card):
+    batch = batch_of(operator, drafts(operator, 1))
+    (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+    tabs = [Client() for _ in range(3)]
+    for tab in tabs:
+        tab.force_login(operator)
+    answers = at_once(*[lambda tab=tab: send(tab, batch, item, card).json() for tab in tabs])
+    assert [answer["declared"] for answer in answers] == [True] * 3
+    assert OutboundMessage.objects.count() == 1
+
+
+def test_declared_on_its_own_page_or_deleted_it_is_not_asked_for(operator, operator_client, card):
+    first, second, third = drafts(operator, 3)
+    batch = batch_of(operator, [first, second, third])
+    actor = User.objects.get(pk=operator.pk)
+    services.declare_filing(actor=actor, filing_id=first.pk, presented=signed(card, services.text_to_sign(actor=actor, filing=first)))
+    items = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+    assert len(items) == 2
+    services.delete_filing(actor=operator, filing_id=second.pk)
+    answer = send(operator_client, batch, items[0], card).json()
+    assert (answer["declared"], answer["reason"], answer["counts"]) == (False, "单据已被删除。", {"declared": 1, "failed": 0, "waiting": 1})
+    assert len(items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))) == 1
+
+
+def test_who_has_no_card_is_told_where_to_bind_one(operator, operator_client, cards_required):
+    batch = batch_of(operator, drafts(operator, 1))
+    page = operator_client.get(f"/smartgate/declare/{batch.pk}/").content.decode()
+    assert "当前账号尚未绑定IC卡" in page
+    assert "确认申报" not in page
+
+
+def test_the_batch_of_a_workbook_is_one(operator, operator_client):
+    rows = [row for number in range(3) for row in filing_rows({"bind_key_info": f"辽B3{number:04d}"})]
+    one = imported(operator, made(rows))
+    assert "请先暂存" in operator_client.post(f"/smartgate/import/{one.pk}/declare/", follow=True).content.decode()
+    importing.store(actor=operator, import_id=one.pk)
+    importing.work(one.pk)
+    addresses = {operator_client.post(f"/smartgate/import/{one.pk}/declare/").headers["Location"] for _ in range(2)}
+    assert addresses == {f"/smartgate/declare/{Batch.unscoped.get().pk}/"}
+    assert Batch.unscoped.get().items.count() == 3
+    # Where no signature is wanted the page needs no script.
+    (address,) = addresses
+    page = operator_client.post(address, follow=True).content.decode()
+    assert "全部已申报" in page
+    assert statuses() == [FilingStatus.DECLARED] * 3
+
+
+def test_ticked_filings_that_may_not_be_declared_are_left_out(operator, other_operator, operator_client):
+    mine, sent, theirs = make_filing(operator, bind_key_info="辽B40001"), make_filing(operator), make_filing(other_operator)
+    services.declare_filing(actor=operator, filing_id=sent.pk)
+    page = operator_client.get("/smartgate/declare/").content.decode()
+    assert (f'value="{mine.pk}"' in page, f'value="{sent.pk}"' in page, f'value="{theirs.pk}"' in page) == (True, False, False)
+    operator_client.post("/smartgate/declare/", {"filing": [sent.pk, theirs.pk, mine.pk, "x", "9" * 30]})
+    assert [item.filing_id for item in Batch.unscoped.get().items.all()] == [mine.pk]
+    nothing = operator_client.post("/smartgate/declare/", {"filing": [theirs.pk]}, follow=True).content.decode()
+    assert "请先勾选要申报的单据" in nothing
+    assert Batch.unscoped.count() == 1
+
+
+def test_another_enterprises_batch_is_not_there(operator, other_client):
+    batch = batch_of(operator, drafts(operator, 1))
+    item = batch.items.get()
+    assert other_client.get(f"/smartgate/declare/{batch.pk}/").status_code == 404
+    assert other_client.post(f"/smartgate/declare/{batch.pk}/item/", {"item": item.pk, "lock_version": 1}).status_code == 404
+    theirs = batch_of(User.objects.get(username="operator2"), drafts(User.objects.get(username="operator2"), 1))
+    # Nor through a batch of one's own.
+    assert other_client.post(f"/smartgate/declare/{theirs.pk}/item/", {"item": item.pk, "lock_version": 1}).status_code == 404
+
+
+def test_old_batches_go_and_their_filings_stay(operator):
+    batch_of(operator, drafts(operator, 2))
+    Batch.unscoped.update(created_at=timezone.now() - timedelta(days=8))
+    tasks.forget_imports()
+    assert (Batch.unscoped.count(), BatchItem.unscoped.count(), Filing.unscoped.count()) == (0, 0, 2)
