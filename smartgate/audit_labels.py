@@ -15,6 +15,15 @@ ACTIONS: dict[str, str | Promise] = {
     "smartgate.filing.edit": _("修改卡口申报单"),
     "smartgate.filing.declare": _("申报卡口申报单"),
     "smartgate.filing.delete": _("删除卡口申报单"),
+    "smartgate.filing.amend_save": _("暂存卡口申报单的变更"),
+    "smartgate.filing.amend_discard": _("放弃卡口申报单的变更"),
+    "smartgate.filing.amend": _("申报卡口申报单的变更"),
+    "smartgate.filing.void": _("申报卡口申报单的删单"),
+    "smartgate.filing.change_accepted": _("海关已接受卡口申报单的变更"),
+    "smartgate.filing.change_rejected": _("卡口申报单的变更或删单被海关退回"),
+    "smartgate.filing.change_not_sent": _("卡口申报单的变更或删单未送达海关"),
+    "smartgate.filing.change_overtaken": _("卡口申报单的变更或删单已失效"),
+    "smartgate.filing.change_again": _("平台将卡口申报单的变更或删单重新发往内网"),
     "smartgate.filing.send_again": _("平台将卡口申报单重新发往内网"),
     "smartgate.filing.restore": _("卡口申报单恢复为海关持有的内容"),
     "smartgate.filing.disown_receipts": _("海关确认没有该票，回执作废"),
@@ -43,7 +52,7 @@ EVENTS: dict[Event, str | Promise] = {
 }
 CODES: dict[str, CodeSource] = {"customs_code": rules.CUSTOMS_DISTRICTS, "cautions": ChoicesSource(CautionCode)}
 #: What the trail of a filing holds beside its fields.
-VALUES: dict[str, str | Promise] = {"cautions": _("申报时已知悉的提醒")}
+VALUES: dict[str, str | Promise] = {"cautions": _("申报时已知悉的提醒"), "function": _("业务功能"), "outcome": _("结果")}
 
 
 def register() -> None:

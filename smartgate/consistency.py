@@ -4,20 +4,50 @@ None of these should ever be there but for the contradiction: a filing and its m
 because a restored backup, a bug or a hand in the database can bring them about, and a filing that customs holds must not be lost.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from relay.consistency import RESEND, SETTLE, SETTLE_NOT, Check
 from relay.models import CONTRADICTS_REFUSAL
-from smartgate.models import FilingStatus
-from smartgate.states import Event
+from smartgate.contents import LINE_NAMES
+from smartgate.messages import HEADER_CONTENTS, LINE_FIELDS
+from smartgate.models import Filing, FilingLine, FilingStatus
+from smartgate.states import EDITABLE, Event
 
 _ABOUT: Final = "filing {trip_no} (SeqNo {data_center_no}, {status})"
+_CHANGE: Final = "version {number} ({function}) of " + _ABOUT
 #: States that a filing reaches only after its message has arrived.
 _BEYOND: Final = [
     status.value
     for status in FilingStatus
     if status not in (FilingStatus.DRAFT, FilingStatus.DECLARED, FilingStatus.RELAY_FAILED, FilingStatus.REJECTED)
 ]
+
+
+def _on_the_wire(record: str, fields: Sequence[tuple[str, str]]) -> str:
+    """SQL of the elements that `messages.filing_element` makes of values kept as JSON: PostgreSQL need not be able to read XML."""
+    return " || ".join(
+        f"coalesce('<{wire_name}>' || replace(replace(replace(replace({record} ->> '{name}', '&', '&amp;'), '<', '&lt;'), '>', '&gt;'),"
+        f" chr(13), '&#13;') || '</{wire_name}>', '')"
+        for wire_name, name in fields
+    )
+
+
+#: What a message says of a version, from its first entered field on; 关区代码 stands among the filing's own numbers before that.
+_FIRST: Final = _on_the_wire("change.contents -> 'header'", HEADER_CONTENTS[:1])
+_HEAD: Final = _on_the_wire("change.contents -> 'header'", HEADER_CONTENTS[1:])
+_ITEM: Final = _on_the_wire("line.fields", [pair for pair in LINE_FIELDS if pair[1] in LINE_NAMES])
+
+
+def _stored(record: str, model: type[Filing] | type[FilingLine], names: "list[str]") -> str:
+    """A row's fields as JSON that can be compared with a version's, weights without needless zeros."""
+    return "jsonb_strip_nulls(jsonb_build_object(" + ", ".join(f"'{name}', {_text_of(record, model, name)}" for name in names) + "))"
+
+
+def _text_of(record: str, model: type[Filing] | type[FilingLine], name: str) -> str:
+    is_number = model._meta.get_field(name).get_internal_type() == "DecimalField"
+    return f"trim_scale({record}.{name})::text" if is_number else f"nullif({record}.{name}, '')"
+
 
 CHECKS: Final = (
     Check(
@@ -112,8 +142,12 @@ CHECKS: Final = (
         SELECT filing.trip_no, filing.data_center_no, filing.status, answer.id AS inbound_id, answer.reason_code
           FROM relay_inboundmessage AS answer
           JOIN relay_outboundmessage AS message ON message.id = answer.original_id
-          JOIN smartgate_filing AS filing ON filing.message_id = message.message_id
-         WHERE answer.state = 'quarantined' AND NOT (answer.reason_code = %(contradicts)s AND filing.status = 'relay_failed')
+          JOIN smartgate_filing AS filing ON 'smartgate.filing:' || filing.data_center_no = message.subject
+         WHERE answer.state = 'quarantined'
+           AND (filing.message_id = message.message_id AND NOT (answer.reason_code = %(contradicts)s AND filing.status = 'relay_failed')
+                OR EXISTS (
+                SELECT 1 FROM smartgate_filingversion AS change
+                 WHERE change.filing_id = filing.id AND change.message_id = message.message_id AND change.outcome = 'waiting'))
          ORDER BY filing.id, answer.id
         """,
         _ABOUT,
@@ -130,10 +164,119 @@ CHECKS: Final = (
           FROM relay_outboundmessage AS message
           JOIN smartgate_filing AS filing ON 'smartgate.filing:' || filing.data_center_no = message.subject
          WHERE message.finished_at IS NULL AND filing.message_id IS DISTINCT FROM message.message_id
+           AND NOT EXISTS (
+                SELECT 1 FROM smartgate_filingversion AS change
+                 WHERE change.filing_id = filing.id AND change.message_id = message.message_id AND change.outcome = 'waiting')
          ORDER BY filing.id
         """,
         _ABOUT,
         "an earlier message of it, {message_id}, is {state} still, and holds up the present one, {present_id}",
         "ask customs whether it has {message_id}. If so: " + SETTLE + "; if not: " + SETTLE_NOT,
+    ),
+    Check(
+        "smartgate.change_waits",
+        """
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               change.asked_at, coalesce(message.state, 'gone') AS state
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+          LEFT JOIN relay_outboundmessage AS message ON message.message_id = change.message_id
+         WHERE change.outcome = 'waiting' AND coalesce(message.state, '') <> 'refused'
+           AND change.asked_at < now() - make_interval(hours => %(undecided)s)
+         ORDER BY change.id
+        """,
+        _CHANGE,
+        "has waited for customs' answer since {asked_at:%Y-%m-%d %H:%M:%S %Z}; its message {message_id} is {state}",
+        "ask customs by SeqNo about this version. It answers again when the message comes again: " + RESEND,
+    ),
+    Check(
+        "smartgate.change_behind_refusal",
+        """
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               message.reason_code
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+          JOIN relay_outboundmessage AS message ON message.message_id = change.message_id
+         WHERE change.outcome = 'waiting' AND message.state = 'refused'
+         ORDER BY change.id
+        """,
+        _CHANGE,
+        "its message {message_id} was refused ({reason_code}), and the change waits still",
+        RESEND + "; or, when customs will not take it: " + SETTLE_NOT,
+    ),
+    Check(
+        "smartgate.change_contradiction",
+        """
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               string_agg(receipt.event, ', ') AS events
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+          JOIN smartgate_filingreceipt AS receipt ON receipt.filing_id = filing.id AND receipt.version = change.number
+         WHERE change.outcome = 'not_sent' AND NOT receipt.disowned
+         GROUP BY filing.id, change.id
+        UNION ALL
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               answer.message_type
+          FROM relay_inboundmessage AS answer
+          JOIN relay_outboundmessage AS message ON message.id = answer.original_id
+          JOIN smartgate_filingversion AS change ON change.message_id = message.message_id
+          JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+         WHERE answer.state = 'quarantined' AND answer.reason_code = %(contradicts)s AND change.outcome = 'not_sent'
+         ORDER BY trip_no
+        """,
+        _CHANGE,
+        "customs' exchange refused its message {message_id}, and customs has answered it: {events}. Nobody can change or void the filing",
+        "ask customs by SeqNo which version it holds. If this one: " + SETTLE + "; if not: " + SETTLE_NOT,
+        {"contradicts": CONTRADICTS_REFUSAL},
+    ),
+    Check(
+        "smartgate.change_not_taken_over",
+        """
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               filing.version
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+         WHERE change.outcome = 'accepted' AND filing.version < change.number
+         ORDER BY change.id
+        """,
+        _CHANGE,
+        "customs accepted it, and the filing is at version {version} still",
+        "nothing by command: find out how it came about (audit trail of the filing) before anything is sent",
+    ),
+    Check(
+        "smartgate.version_contents",
+        f"""
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+         WHERE change.number = filing.version AND change.function <> 'DEL' AND filing.status <> ALL(%(editable)s)
+           AND (change.message_id <> filing.message_id
+                OR change.contents -> 'header' <> {_stored("filing", Filing, [name for _, name in HEADER_CONTENTS])}
+                OR change.contents -> 'lines' <> coalesce((
+                    SELECT jsonb_agg({_stored("line", FilingLine, list(LINE_NAMES))} ORDER BY line.line_no)
+                      FROM smartgate_filingline AS line WHERE line.filing_id = filing.id), '[]'::jsonb))
+         ORDER BY change.id
+        """,  # noqa: S608 - of names of fields, nothing that anybody typed
+        _CHANGE,
+        "customs holds this version, and the filing's contents are others; its message is {message_id}",
+        "nothing by command: find out how it came about (audit trail of the filing); what customs holds is in the message",
+        {"editable": sorted(EDITABLE)},
+    ),
+    Check(
+        "smartgate.version_message",
+        f"""
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id
+          FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+          JOIN relay_outboundmessage AS message ON message.message_id = change.message_id,
+               LATERAL convert_from(message.content, 'UTF8') AS sent
+         WHERE message.emptied_at IS NULL
+           AND EXISTS (SELECT 1 FROM smartgate_filingversion AS one WHERE one.filing_id = filing.id AND one.function <> 'ADD')
+           AND (position('<Function>' || change.function || '</Function><Version>' || change.number || '</Version>'
+                         || coalesce('<BaseVersion>' || change.base || '</BaseVersion>', '') || '<Head>' IN sent) = 0
+                OR position({_FIRST} || '<OpTime>' IN sent) = 0
+                OR position({_HEAD} || '</Head><List>' || coalesce((
+                    SELECT string_agg('<Item><GNo>' || line.place || '</GNo>' || {_ITEM} || '</Item>', '' ORDER BY line.place)
+                      FROM jsonb_array_elements(change.contents -> 'lines') WITH ORDINALITY AS line (fields, place)), '')
+                            || '</List>' IN sent) = 0)
+         ORDER BY change.id
+        """,  # noqa: S608 - of names of fields, nothing that anybody typed
+        _CHANGE,
+        "its contents and its message {message_id} disagree",
+        "nothing by command: what customs got is in the message; find out how it came about (audit trail of the filing)",
     ),
 )

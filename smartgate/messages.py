@@ -3,11 +3,10 @@
 Only data and XML; what is done with a message that came in stands in `handlers.py` (docs/adr/0003).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,19 +16,11 @@ from lxml import etree
 
 from core.text import decimal_text
 from relay.envelope import element, q, text_of, zoned_time
-from smartgate.models import Filing, FilingLine
+from smartgate.models import Filing, FilingLine, Function
 
 FILING = "SGW101"
 RECEIPT = "SGW102"
 CUSTOMS = "customs"
-
-
-class Function(StrEnum):
-    """What is asked of customs."""
-
-    ADD = "ADD"
-    MOD = "MOD"
-    DEL = "DEL"
 
 
 #: Wire name and field of the header, in the order of the schema; OpTime, SeqNo … are filled from the same names.
@@ -70,6 +61,12 @@ LINE_FIELDS: tuple[tuple[str, str], ...] = (
 )
 
 
+#: Given to a filing once, and never entered.
+_OWN = {"data_center_no", "trip_no", "entered_at", "credit_code", "organisation_code"}
+#: What a 变更 can change of the header: the entered fields, and who declares.
+HEADER_CONTENTS = tuple(pair for pair in HEADER_FIELDS if pair[1] not in _OWN)
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The contents of an SGW102."""
@@ -104,11 +101,16 @@ def _append(parent: etree._Element, record: object, fields: Sequence[tuple[str, 
             etree.SubElement(parent, q(wire_name)).text = text
 
 
-def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Function) -> etree._Element:
-    """The business element of an SGW101 for the filing as it is now; fields without a value are left out."""
+def filing_element(filing: Filing, lines: Sequence[FilingLine], function: Function, *, base: int | None = None) -> etree._Element:
+    """The business element of an SGW101 for the filing as it is now; fields without a value are left out.
+
+    `base` is the version that customs holds, which a MOD changes and a DEL voids.
+    """
     root = element("SmartGateFiling")
     etree.SubElement(root, q("Function")).text = function.value
     etree.SubElement(root, q("Version")).text = str(filing.version)
+    if base is not None:
+        etree.SubElement(root, q("BaseVersion")).text = str(base)
     _append(etree.SubElement(root, q("Head")), filing, HEADER_FIELDS)
     items = etree.SubElement(root, q("List"))
     for line in lines:
@@ -121,18 +123,15 @@ def parse_contents(business: etree._Element) -> tuple[dict[str, Any], list[dict[
     head, items = business.find(q("Head")), business.find(q("List"))
     assert head is not None  # noqa: S101 - the schema demands both
     assert items is not None  # noqa: S101
-    header = _values(head, Filing, [pair for pair in HEADER_FIELDS if pair[1] not in _OWN])
-    return header, [_values(item, FilingLine, LINE_FIELDS) for item in items]
+    header = field_values(Filing, {name: head.findtext(q(wire_name)) for wire_name, name in HEADER_CONTENTS})
+    lines = [{name: item.findtext(q(wire_name)) for wire_name, name in LINE_FIELDS} for item in items]
+    return header, [field_values(FilingLine, line) for line in lines]
 
 
-#: Given to a filing once, and never entered.
-_OWN = {"data_center_no", "trip_no", "entered_at", "credit_code", "organisation_code"}
-
-
-def _values(element: etree._Element, model: type[Filing] | type[FilingLine], fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def field_values(model: type[Filing] | type[FilingLine], texts: Mapping[str, str | None]) -> dict[str, Any]:
+    """The values of a record's fields that `wire_text` made these texts of; None is a field without a value."""
     values: dict[str, Any] = {}
-    for wire_name, name in fields:
-        text = element.findtext(q(wire_name))
+    for name, text in texts.items():
         field: Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]  # no relation is on the wire
         # What has no value is not on the wire: NULL where the column knows it, an empty text elsewhere.
         values[name] = (None if field.null else "") if text is None else field.to_python(text)

@@ -1,4 +1,4 @@
-"""Filings of vehicles at smart gates (智能卡口散杂货): header, body lines, customs' receipts (`domain.md` §3)."""
+"""Filings of vehicles at smart gates (智能卡口散杂货): header, body lines, versions, customs' receipts (`domain.md` §3)."""
 
 from typing import Any, ClassVar, Self
 
@@ -41,6 +41,25 @@ class FilingStatus(models.TextChoices):
 
 #: States in which customs still expects the vehicle: one such filing per vehicle (`domain.md` §3.3).
 OPEN_STATUSES = (FilingStatus.DECLARED, FilingStatus.RELAYED, FilingStatus.STORED, FilingStatus.LOCKED, FilingStatus.UNLOCKED)
+
+
+class Function(models.TextChoices):
+    """What is asked of customs: `Function` on the wire."""
+
+    ADD = "ADD", _("申报")
+    MOD = "MOD", _("变更")
+    DEL = "DEL", _("删单")
+
+
+class Outcome(models.TextChoices):
+    """What became of a 变更 or 删单."""
+
+    DRAFT = "draft", _("暂存")
+    WAITING = "waiting", _("待海关答复")
+    ACCEPTED = "accepted", _("海关已接受")
+    REJECTED = "rejected", _("海关已退回")
+    NOT_SENT = "not_sent", _("未送达海关")
+    OVERTAKEN = "overtaken", _("已失效")
 
 
 class BindKeyType(models.TextChoices):
@@ -149,7 +168,11 @@ def _listed(name: str, *conditions: str, carried: tuple[str, ...] = ()) -> model
 
 
 class Filing(models.Model):
-    """One vehicle's filing. `version` counts what was sent to customs; `lock_version` counts every change of the row."""
+    """One vehicle's filing, with the contents that count: what the enterprise entered, and from 申报 on what customs has been told.
+
+    `version` and `message_id` are those of the contents: of the declaration, later of the last 变更 or 删单 that customs accepted; what is
+    still asked of customs stands in `FilingVersion` alone. `lock_version` counts every change of the row and of its versions.
+    """
 
     # No index of its own: each of the page's begins with it.
     enterprise = models.ForeignKey(Enterprise, verbose_name=_("企业"), on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -290,6 +313,68 @@ class FilingLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.filing_id}/{self.line_no}"
+
+
+class FilingVersion(models.Model):
+    """What was sent to customs, or is to be: a declaration (ADD), a 变更 (MOD), a 删单 (DEL), with its contents (docs/adr/0100).
+
+    The filing itself says what became of its declaration, and `outcome` is empty there. `number` counts all that was sent about a filing.
+    """
+
+    enterprise = models.ForeignKey(Enterprise, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # The unique constraint's index begins with it.
+    filing = models.ForeignKey(Filing, on_delete=models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField(_("申报版本"), null=True)
+    function = models.CharField(_("业务功能"), max_length=3, choices=Function.choices)
+    #: The version that customs held when this one was entered, which it changes or voids.
+    base = models.PositiveIntegerField(_("针对版本"), null=True)
+    #: As the wire has them (`smartgate.contents`).
+    contents = models.JSONField(_("内容"))
+    #: 绑定介质 of the contents: nobody else gets this vehicle while a change to it waits.
+    bind_key_type = models.CharField(_("绑定介质类型"), max_length=2, choices=BindKeyType.choices)
+    bind_key_info = models.CharField(_("绑定介质关键信息"), max_length=64)
+    #: NULL for what was declared before versions were kept: the audit trail says who did.
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("经办人"), on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    asked_at = models.DateTimeField(_("申报时间"))
+    message_id = models.UUIDField(_("报文编号"), null=True)
+    delivered_at = models.DateTimeField(_("发往内网时间"), null=True)
+    outcome = models.CharField(_("结果"), max_length=10, choices=Outcome.choices, blank=True)
+    outcome_at = models.DateTimeField(_("结果时间"), null=True)
+    reason = models.CharField(_("原因"), max_length=1000, blank=True)
+
+    objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
+    unscoped: ClassVar[Any] = models.Manager.from_queryset(TenantQuerySet)()
+
+    class Meta:
+        verbose_name = _("申报版本")
+        verbose_name_plural = _("申报版本")
+        base_manager_name = "unscoped"
+        ordering = ["filing", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["filing", "number"], name="filing_version_number"),
+            models.UniqueConstraint(fields=["filing"], condition=models.Q(outcome=Outcome.DRAFT), name="filing_one_draft"),
+            models.UniqueConstraint(fields=["filing"], condition=models.Q(outcome=Outcome.WAITING), name="filing_one_change"),
+            models.UniqueConstraint(
+                fields=["bind_key_type", "bind_key_info"],
+                condition=models.Q(outcome=Outcome.WAITING),
+                name="filing_one_change_per_vehicle",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(outcome=Outcome.DRAFT, number__isnull=True, message_id__isnull=True)
+                | ~models.Q(outcome=Outcome.DRAFT) & models.Q(number__gte=1, message_id__isnull=False),
+                name="filing_version_sent_has_message",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(function=Function.ADD, outcome="", base__isnull=True)
+                | models.Q(function__in=[Function.MOD, Function.DEL], outcome__in=Outcome.values, base__isnull=False),
+                name="filing_version_change_has_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.filing_id}/{self.number or self.outcome}"
 
 
 class FilingReceipt(models.Model):

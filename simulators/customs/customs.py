@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from simulators.customs import signed
-from simulators.customs.behaviours import Behaviour, behaviour_for
+from simulators.customs.behaviours import NOT_HELD, Behaviour, Step, behaviour_for, script_of
 from simulators.customs.wire import FILING, TECHNICAL, Accepted, Message, UnreadableError, Wire, answer_id
 from simulators.journal import Journal
 
@@ -85,6 +85,9 @@ class Customs:
         self._confirmed = Journal(journal.with_name(f"{journal.name}.receipts"), durable=False)
         self._known: dict[str, Accepted] = {}
         self._copies: dict[str, int] = {}
+        #: SeqNo → the version that customs holds; by message, what it does about each.
+        self._held: dict[str, int | None] = {}
+        self._steps: dict[str, Sequence[Step]] = {}
         self._due: list[tuple[float, int, Owed]] = []
         self._order = 0
         self._confirmed_ids = {line["ref_message_id"] for line in self._confirmed.lines()}
@@ -95,10 +98,10 @@ class Customs:
         again = datetime.now(UTC) + timedelta(seconds=self._resend_after)
         for line in self._accepted.lines():
             filing = Accepted.from_json(line)
-            self._known[filing.message_id] = filing
+            self._know(filing)
             # How many copies passed before is not in the journal; what it would have said after some of them it says now, or the portal,
             # which may have its receipt, would wait for ever.
-            self._copies[filing.message_id] = (self._behaviour(filing.bind_key_info).silent_copies or 0) + 1
+            self._copies[filing.message_id] = (self._behaviour(filing.script).silent_copies or 0) + 1
             if self._is_silent(filing):
                 continue
             for owed in self._answers_to(filing):
@@ -152,7 +155,9 @@ class Customs:
         return self._judge_filing(message, now)
 
     def _judge_filing(self, message: Message, now: datetime) -> Taken:
-        behaviour = self._behaviour(message.text("Head/BindKeyInfo"))
+        behaviour = self._behaviour(
+            script_of(function=message.text("Function"), bind_key_info=message.text("Head/BindKeyInfo"), remark=message.text("Head/Remark"))
+        )
         if behaviour.receipt == "FAIL_BOX":
             return Taken(refused=True)
         if behaviour.receipt == "REJECTED":
@@ -167,7 +172,8 @@ class Customs:
             return Taken(reply=self._rejection(message, now, "ID_REUSED", "this id came before with other bytes"), refused=True)
         filing = known or Accepted.of(message, now)
         begins = known is None or self._is_silent(filing)
-        self._known[filing.message_id] = filing
+        if known is None:
+            self._know(filing)
         self._copies[filing.message_id] = self._copies.get(filing.message_id, 0) + 1
         new = filing if known is None else None
         if self._is_silent(filing):
@@ -182,18 +188,31 @@ class Customs:
     def _rejection(self, message: Message, now: datetime, code: str, note: str) -> tuple[str, bytes]:
         return self._wire.technical_receipt(at=now, result="REJECTED", message_id=message.message_id, code=code, note=note)
 
-    def _behaviour(self, bind_key_info: str) -> Behaviour:
-        return behaviour_for(bind_key_info, self._default)
+    def _know(self, filing: Accepted) -> None:
+        """Take down a message that is new, and what will be answered: it follows from the messages before it."""
+        self._known[filing.message_id] = filing
+        behaviour = self._behaviour(filing.script)
+        if filing.function == "ADD":
+            steps, holds = behaviour.steps, filing.version if any(step.event == "STORED" for step in behaviour.steps) else None
+        elif filing.base is not None and filing.base != self._held.get(filing.seq_no):
+            steps, holds = (NOT_HELD,), self._held.get(filing.seq_no)
+        else:
+            steps, holds = behaviour.change_steps, self._held.get(filing.seq_no)
+            if any(step.event == "CHANGE_ACCEPTED" for step in steps):
+                holds = filing.version if filing.function == "MOD" else None
+        self._steps[filing.message_id], self._held[filing.seq_no] = steps, holds
+
+    def _behaviour(self, script: str) -> Behaviour:
+        return behaviour_for(script, self._default)
 
     def _is_silent(self, filing: Accepted) -> bool:
         """Whether nothing is said about it yet."""
-        silent = self._behaviour(filing.bind_key_info).silent_copies
+        silent = self._behaviour(filing.script).silent_copies
         return silent is None or (silent > 0 and self._copies.get(filing.message_id, 0) <= silent)
 
     # -- answering -------------------------------------------------------------------------------
 
     def _answers_to(self, filing: Accepted) -> list[Owed]:
-        behaviour = self._behaviour(filing.bind_key_info)
         return [
             Owed(
                 filing=filing,
@@ -205,7 +224,7 @@ class Customs:
                 number=f"HG{filing.message_id.replace('-', '')[:20]}-{place}",
                 repeats=step.repeats,
             )
-            for place, step in enumerate(behaviour.steps if filing.function == "ADD" else behaviour.change_steps, start=1)
+            for place, step in enumerate(self._steps[filing.message_id], start=1)
             for copy in range(step.copies)
         ]
 

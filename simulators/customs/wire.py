@@ -10,6 +10,8 @@ from typing import Any
 
 from lxml import etree
 
+from simulators.customs.behaviours import script_of
+
 NS = "urn:ln-singlewindow:exchange:1"
 FILING = "SGW101"
 RECEIPT = "SGW102"
@@ -63,6 +65,10 @@ class Accepted:
     bind_key_info: str
     sha256: str
     lines: int
+    #: Of a MOD or DEL: the version that it changes or voids; None where the message does not say.
+    base: int | None = None
+    #: What chooses the behaviour: the end of the plate or of a change's remark.
+    script: str = ""
 
     @classmethod
     def of(cls, message: Message, at: datetime) -> "Accepted":
@@ -79,12 +85,18 @@ class Accepted:
             bind_key_info=message.text("Head/BindKeyInfo"),
             sha256=message.sha256,
             lines=message.count("List/Item"),
+            base=int(message.text("BaseVersion")) if message.text("BaseVersion") else None,
+            script=script_of(
+                function=message.text("Function"), bind_key_info=message.text("Head/BindKeyInfo"), remark=message.text("Head/Remark")
+            )[-5:],
         )
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> "Accepted":
         """From a line of the journal."""
         values = {_JOURNAL_NAMES.get(name, name): value for name, value in line.items()}
+        # Journals of before had no changes, and the plate alone chose.
+        values.setdefault("script", line["BindKeyInfo"])
         return cls(**values | {"at": datetime.fromisoformat(line["at"])})
 
     def as_json(self) -> dict[str, Any]:
@@ -99,6 +111,8 @@ class Accepted:
             "version": self.version,
             "sha256": self.sha256,
             "lines": self.lines,
+            "base": self.base,
+            "script": self.script,
         }
 
 

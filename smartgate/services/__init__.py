@@ -6,6 +6,14 @@ after a crash: what was committed stays, what was not never happened.
 
 from core.workflow import ActionRefused
 from smartgate.services.answers import ReceiptNumberReusedError, apply_receipt, mark_relay_refused, mark_relayed
+from smartgate.services.changing import (
+    amendment_text,
+    discard_amendment,
+    save_amendment,
+    send_amendment,
+    send_void,
+    void_text,
+)
 from smartgate.services.declaring import FilingInvalid, declare_filing, text_to_sign
 from smartgate.services.filings import (
     DATA_CENTER_SEQUENCE,
@@ -38,17 +46,23 @@ __all__ = [
     "FilingInvalid",
     "LineEntry",
     "ReceiptNumberReusedError",
+    "amendment_text",
     "apply_receipt",
     "card_part",
     "create_filings",
     "declare_filing",
     "delete_filing",
+    "discard_amendment",
     "header_values",
     "line_values",
     "mark_relay_refused",
     "mark_relayed",
     "operator_of",
+    "save_amendment",
     "save_filing",
+    "send_amendment",
+    "send_void",
     "snapshot",
     "text_to_sign",
+    "void_text",
 ]

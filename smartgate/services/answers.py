@@ -14,6 +14,7 @@ from core.text import has_chinese
 from relay.services.operations.settling import BY_OPERATOR
 from smartgate import messages, states
 from smartgate.models import Filing, FilingReceipt, data_center_no_of
+from smartgate.services import change_answers, versions
 from smartgate.services.filings import MOVED, move
 
 log = structlog.get_logger(__name__)
@@ -24,12 +25,12 @@ class ReceiptNumberReusedError(Exception):
 
 
 def mark_relayed(*, subject: str, message_id: UUID, at: datetime) -> bool:
-    """发往内网成功: customs' exchange has stored the message. Whether the filing moved; a second time changes nothing."""
+    """发往内网成功: customs' exchange has stored the message. Whether that moved the filing, or a change of it; a second time does not."""
     return _delivery(subject=subject, message_id=message_id, event=states.Event.RELAYED, at=at, note="")
 
 
 def mark_relay_refused(*, subject: str, message_id: UUID, at: datetime, code: str, reason: str) -> bool:
-    """发往内网失败: customs' exchange has refused the message for good. Whether the filing moved."""
+    """发往内网失败: customs' exchange has refused the message for good. Whether the filing moved; a change of it ends as not sent."""
     note = _("发往内网失败：%(why)s（%(code)s）。请核对后重新申报；再次失败请联系平台客服。") % {
         "why": _why_refused(code, reason),
         "code": code,
@@ -58,7 +59,11 @@ def _why_refused(code: str, reason: str) -> str:
 @transaction.atomic(savepoint=False)
 def _delivery(*, subject: str, message_id: UUID, event: states.Event, at: datetime, note: str) -> bool:
     filing = _for_an_answer().get(data_center_no=data_center_no_of(subject))
-    if filing.message_id != message_id or not states.TABLE.allows(filing.status, event):
+    if filing.message_id != message_id:
+        if event == states.Event.RELAYED:
+            return change_answers.delivered(filing, message_id, at=at)
+        return change_answers.refused(filing, message_id, at=at, reason=note)
+    if not states.TABLE.allows(filing.status, event):
         log.info("delivery_without_effect", trip_no=filing.trip_no, status=filing.status, filing_event=event.value)
         return False
     apply_event(filing, event, at=at, note=note, message_id=message_id)
@@ -79,7 +84,19 @@ def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: U
         if (kept.event, kept.version, kept.event_time) != (receipt.event, receipt.version, receipt.event_time):
             raise ReceiptNumberReusedError(receipt.receipt_no)
         return "repeated"
-    not_applied = _why_without_effect(filing, receipt, in_reply_to)
+    is_of_a_change = receipt.event in list(states.ChangeAnswer)
+    if is_of_a_change:
+        not_applied = change_answers.apply_answer(
+            filing,
+            answer=receipt.event,
+            number=receipt.version,
+            in_reply_to=in_reply_to,
+            at=receipt.event_time,
+            note=receipt.note,
+            message_id=message_id,
+        )
+    else:
+        not_applied = _why_without_effect(filing, receipt, in_reply_to)
     FilingReceipt.unscoped.create(
         enterprise_id=filing.enterprise_id,
         filing=filing,
@@ -97,7 +114,8 @@ def apply_receipt(*, receipt: messages.Receipt, message_id: UUID, in_reply_to: U
     if not_applied:
         log.info("receipt_without_effect", trip_no=filing.trip_no, receipt_no=receipt.receipt_no, reason=not_applied)
         return "kept"
-    apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
+    if not is_of_a_change:
+        apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=message_id)
     return "applied"
 
 
@@ -111,12 +129,16 @@ def _for_an_answer() -> QuerySet[Filing]:
 
 def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: UUID | None) -> str:
     """Why a receipt only gets kept, in the user's words; empty when it moves the filing."""
-    if receipt.version != filing.version or (in_reply_to is not None and in_reply_to != filing.message_id):
+    is_of_the_present = receipt.version == filing.version and in_reply_to in (None, filing.message_id)
+    if receipt.event not in states.CUSTOMS_EVENTS or not (
+        is_of_the_present
+        or versions.concerns_what_customs_holds(filing, number=receipt.version, in_reply_to=in_reply_to, event=states.Event(receipt.event))
+    ):
         return _("该回执针对第 %(version)s 次申报，单据当前为第 %(current)s 次申报。") % {
             "version": receipt.version,
             "current": filing.version,
         }
-    if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
+    if not states.TABLE.allows(filing.status, receipt.event):
         return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.status_label}
     return ""
 
@@ -135,3 +157,5 @@ def apply_event(filing: Filing, event: states.Event, *, at: datetime, note: str,
         after={"status": filing.status, "message_id": message_id},
         reason=note,
     )
+    if before in states.HELD and filing.status in change_answers.ENDED:
+        change_answers.overtake(filing)

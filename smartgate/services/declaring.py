@@ -16,7 +16,8 @@ from core import audit
 from core.workflow import ActionRefused
 from relay.services import queue_message
 from smartgate import cautions, messages, rules, signing, states
-from smartgate.models import Filing, FilingLine
+from smartgate.models import Filing, Function
+from smartgate.services import versions
 from smartgate.services.filings import (
     MOVED,
     FilingChanged,
@@ -43,7 +44,7 @@ def text_to_sign(*, actor: User, filing: Filing) -> str:
     """What `actor` signs to declare the filing as it is stored now (docs/protocol/signed-text.md)."""
     as_declared = copy(filing)
     as_declared.operator = operator_of(actor)
-    return signing.filing_text(as_declared, list(filing.lines.all()), filing.version + 1)
+    return signing.filing_text(as_declared, list(filing.lines.all()), versions.next_number(filing))
 
 
 def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = None, presented: Presented | None = None) -> Filing:
@@ -67,12 +68,7 @@ def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = No
                 return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, verified=verified, passed=passed)
         except IntegrityError as error:
             if violated(error) == "filing_one_open_per_vehicle":
-                raise ActionRefused(
-                    _(
-                        "介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结或离场后再申报；该票不是本企业申报的，请与承运车辆的其他委托方核实。"
-                    )
-                    % {"key": known.bind_key_info}
-                ) from None
+                raise versions.vehicle_taken(known) from None
             raise
 
 
@@ -80,6 +76,7 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
     filing = locked(filing_id)
     before = filing.status
     target = _check_may_declare(filing, lock_version)
+    versions.claim_vehicle(filing)
     check_not_with_customs(filing)
     filing.operator = operator_of(actor)
     lines = list(filing.lines.all())
@@ -87,13 +84,13 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
     if errors:
         raise FilingInvalid(errors)
     now = timezone.now()
-    filing.version += 1
+    filing.version = versions.next_number(filing)
     if verified is not None:
-        _keep_evidence(actor=actor, filing=filing, lines=lines, verified=verified)
+        keep_evidence(actor=actor, filing=filing, text=signing.filing_text(filing, lines, filing.version), verified=verified)
     message = queue_message(
         partner=messages.CUSTOMS,
         message_type=messages.FILING,
-        business=messages.filing_element(filing, lines, messages.Function.ADD),
+        business=messages.filing_element(filing, lines, Function.ADD),
         subject=filing.subject,
         enterprise_id=filing.enterprise_id,
         signature=None if verified is None else signing.sign_info(verified),
@@ -102,6 +99,7 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
     filing.declared_at = now
     move(filing, target, at=now)
     filing.save(update_fields=["version", "message_id", "declared_at", "operator", *MOVED])
+    versions.keep_declared(filing, lines, actor=actor)
     audit.record(
         action="smartgate.filing.declare",
         obj=filing,
@@ -128,10 +126,12 @@ def _check_may_declare(filing: Filing, lock_version: int | None) -> str:
     return target
 
 
-def _keep_evidence(*, actor: User, filing: Filing, lines: Sequence[FilingLine], verified: Verified) -> None:
-    """Store what was signed with the filing that goes out. Raises FilingChanged when that says something else, CardRefused when the
-    card is not the actor's any more."""
-    if signing.filing_text(filing, lines, filing.version).encode() != verified.data:
+def keep_evidence(*, actor: User, filing: Filing, text: str, verified: Verified) -> None:
+    """Store what was signed with the `version` of the filing that goes out, of which `text` is what is to be signed.
+
+    Raises FilingChanged when that says something else, CardRefused when the card is not the actor's any more.
+    """
+    if text.encode() != verified.data:
         raise FilingChanged(_("该单据在签名期间已被修改，未申报。请核对最新内容后重新签名。"))
     bound_cards.require_still_bound(actor=actor, verified=verified)
     card_signing.keep(

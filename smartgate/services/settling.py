@@ -2,6 +2,7 @@
 
 Called by the relay, in its transaction, when an operator resends or settles a message that customs' exchange had refused
 (`relay.registry.register_outbound`). Both ways are the table's own: 发往内网失败 is declared anew, the same version and the same message.
+A 变更 or 删单 that the exchange had refused waits for customs' answer again, as the same version and message.
 """
 
 from collections.abc import Collection
@@ -18,8 +19,19 @@ from core.workflow import ActionRefused
 from relay.envelope import business_of, canonical
 from relay.models import OutboundMessage
 from relay.services.operations.settling import BY_OPERATOR
-from smartgate import messages, states
-from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, data_center_no_of, subject_of
+from smartgate import contents, messages, states
+from smartgate.models import (
+    Filing,
+    FilingLine,
+    FilingReceipt,
+    FilingStatus,
+    FilingVersion,
+    Function,
+    Outcome,
+    data_center_no_of,
+    subject_of,
+)
+from smartgate.services import change_answers, versions
 from smartgate.services.answers import apply_event, mark_relay_refused, mark_relayed
 from smartgate.services.filings import MOVED, move, snapshot, violated
 
@@ -34,6 +46,10 @@ def send_again(*, subject: str, message_id: UUID, at: datetime) -> None:
     `settle`), or when the vehicle has an open filing by now.
     """
     filing = _locked(subject)
+    change = versions.change_sent_as(filing, message_id)
+    if change is not None:
+        _send_change_again(filing, change, at=at)
+        return
     _require_present(filing, message_id)
     if filing.status != FilingStatus.RELAY_FAILED:
         return  # it is further already, or still waits for what this message will bring
@@ -60,12 +76,16 @@ def settle(*, subject: str, message_id: UUID, delivered: bool, at: datetime, rea
     Raises ActionRefused when the filing was declared anew since, or when the vehicle has another open filing by now.
     """
     filing = _locked(subject)
+    change = versions.change_sent_as(filing, message_id)
+    if change is not None:
+        _settle_change(filing, change, delivered=delivered, at=at, reason=reason)
+        return
     if not delivered:
         # Where the filing never heard of the refusal, it hears of it now.
         mark_relay_refused(subject=subject, message_id=message_id, at=at, code=BY_OPERATOR, reason=reason)
         filing = _locked(subject)
         if filing.message_id == message_id and filing.status == FilingStatus.RELAY_FAILED and _contradicting(filing).exists():
-            _disown(filing, at=at, reason=reason)
+            _disown(filing, filing.version, at=at, reason=reason)
         return
     _require_present(filing, message_id)
     if filing.status == FilingStatus.RELAY_FAILED:
@@ -73,7 +93,53 @@ def settle(*, subject: str, message_id: UUID, delivered: bool, at: datetime, rea
             _restore(filing, reason)
         _declare_again(filing, at=at, note="")
     mark_relayed(subject=subject, message_id=message_id, at=at)
-    _apply_kept(_locked(subject))
+    filing = _locked(subject)
+    _apply_kept(filing, filing.version)
+
+
+def _send_change_again(filing: Filing, change: FilingVersion, *, at: datetime) -> None:
+    """Raises ActionRefused when customs has answered it, or when the filing is not what it was to change any more."""
+    if change.outcome != Outcome.NOT_SENT:
+        return  # it has its answer, or still waits for what this message will bring
+    if versions.contradicting(change):
+        raise ActionRefused(
+            _("海关已对车次 %(trip_no)s 的第 %(number)s 版作出回执，请先向海关核实其是否持有该版，再处置（relay_settle），不要重发。")
+            % {"trip_no": filing.trip_no, "number": change.number}
+        )
+    if filing.status not in states.CHANGEABLE:
+        raise states.TABLE.refusal(filing.status, change.function, doing=str(change.get_function_display()))
+    _wait_again(filing, change, at=at, note=_("平台已将该版重新发往内网，请等待结果。"))
+
+
+def _settle_change(filing: Filing, change: FilingVersion, *, delivered: bool, at: datetime, reason: str) -> None:
+    """Customs has the change: it waits again, and what customs had answered takes effect; a filing that has passed the gate meanwhile, or
+    that customs gave back, is changed by it no more. Customs does not: what it had answered counts no more."""
+    if not delivered:
+        mark_relay_refused(subject=filing.subject, message_id=change.message_id, at=at, code=BY_OPERATOR, reason=reason)  # type: ignore[arg-type]
+        change.refresh_from_db()
+        if versions.contradicting(change):
+            _disown(_locked(filing.subject), change.number or 0, at=at, reason=reason)
+        return
+    if change.outcome == Outcome.NOT_SENT:
+        _wait_again(filing, change, at=at, note="")
+        if filing.status not in states.HELD:
+            change_answers.overtake(filing)
+    change_answers.delivered(filing, change.message_id, at=at)  # type: ignore[arg-type]
+    _apply_kept(_locked(filing.subject), change.number or 0)
+
+
+def _wait_again(filing: Filing, change: FilingVersion, *, at: datetime, note: str) -> None:
+    if change.base != filing.version or versions.waiting(filing) is not None:
+        raise ActionRefused(
+            _("车次 %(trip_no)s 在第 %(number)s 版之后又有变更，该版不能再次生效。请先与海关和企业核实应保留哪一版。")
+            % {"trip_no": filing.trip_no, "number": change.number}
+        )
+    changed, _lines = contents.as_filing(filing, change.contents, version=change.number or 0)
+    versions.claim_vehicle(changed)
+    if versions.is_open_elsewhere(changed):
+        raise versions.vehicle_taken(changed)
+    versions.end(change, Outcome.WAITING, at=at)
+    change_answers.record(filing, change, "change_again", reason=note, message_id=change.message_id)
 
 
 def open_subjects(subjects: Collection[str]) -> set[str]:
@@ -106,6 +172,7 @@ def _contradicting(filing: Filing) -> QuerySet[FilingReceipt]:
 
 def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
     before = {"status": filing.status, "deleted_at": filing.deleted_at}
+    versions.claim_vehicle(filing)
     move(filing, states.TABLE.target(filing.status, states.Event.DECLARE, doing=str(states.DECLARE.label)), at=at, note=note)
     filing.deleted_at = None
     try:
@@ -130,29 +197,36 @@ def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
     )
 
 
-def _apply_kept(filing: Filing) -> None:
-    """Let receipts that found the filing in 发往内网失败 take effect, in customs' own order."""
-    for receipt in _kept(filing):
-        if receipt.event not in states.CUSTOMS_EVENTS or not states.TABLE.allows(filing.status, receipt.event):
+def _apply_kept(filing: Filing, number: int) -> None:
+    """Let receipts of a version that found it refused take effect, in customs' own order."""
+    for receipt in change_answers.kept_answers(filing, number):
+        if receipt.event in list(states.ChangeAnswer):
+            change_answers.apply_answer(
+                filing,
+                answer=receipt.event,
+                number=number,
+                in_reply_to=None,
+                at=receipt.event_time,
+                note=receipt.note,
+                message_id=receipt.message_id,
+            )
+        elif receipt.event in states.CUSTOMS_EVENTS and states.TABLE.allows(filing.status, receipt.event):
+            apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=receipt.message_id)
+        else:
             continue
-        apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=receipt.message_id)
         receipt.applied = True
         receipt.not_applied_reason = ""
         receipt.save(update_fields=["applied", "not_applied_reason"])
 
 
-def _kept(filing: Filing) -> list[FilingReceipt]:
-    rows = FilingReceipt.unscoped.filter(filing=filing, version=filing.version, applied=False, disowned=False)
-    return list(rows.order_by("event_time", "received_at", "pk"))
-
-
-def _disown(filing: Filing, *, at: datetime, reason: str) -> None:
-    disowned = [receipt.receipt_no for receipt in _kept(filing)]
+def _disown(filing: Filing, number: int, *, at: datetime, reason: str) -> None:
+    disowned = [receipt.receipt_no for receipt in change_answers.kept_answers(filing, number)]
     FilingReceipt.unscoped.filter(filing=filing, receipt_no__in=disowned).update(
         disowned=True, not_applied_reason=_("平台已与海关核实：海关没有本次申报，该回执作废。")
     )
-    move(filing, filing.status, at=at, note=_("平台已与海关核实：海关没有收到本次申报。请核对后重新申报。"))
-    filing.save(update_fields=MOVED)
+    if number == filing.version:
+        move(filing, filing.status, at=at, note=_("平台已与海关核实：海关没有收到本次申报。请核对后重新申报。"))
+        filing.save(update_fields=MOVED)
     audit.record(
         action="smartgate.filing.disown_receipts",
         obj=filing,
@@ -171,7 +245,7 @@ def _sent(filing: Filing) -> etree._Element:
 
 def _says_other(filing: Filing) -> bool:
     """Whether the enterprise has changed the filing since it was sent."""
-    present = messages.filing_element(filing, list(filing.lines.all()), messages.Function.ADD)
+    present = messages.filing_element(filing, list(filing.lines.all()), Function.ADD)
     return canonical(present) != canonical(_sent(filing))
 
 

@@ -61,7 +61,7 @@ def with_value(business: etree._Element, path: str, value: str | None) -> etree.
     ("message_type", "make"),
     [
         ("SGW101", lambda: package(filing(lines=10), message_type="SGW101")),
-        ("SGW101", lambda: package(filing(function="DEL", version=3), message_type="SGW101", correlation_id="r-1")),
+        ("SGW101", lambda: package(filing(function="DEL", version=3, base=2), message_type="SGW101", correlation_id="r-1")),
         ("SGW102", lambda: receipt(event="CHANGE_REJECTED", note="车辆已到达卡口\n不予变更", in_reply_to=uuid4())),
         ("RCV001", lambda: technical(uuid4())),
         ("RCV001", lambda: technical(None, file_name="a b.xml", result="REJECTED", code="NOT_XML", note="line 1")),

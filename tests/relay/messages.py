@@ -22,10 +22,19 @@ def sub(parent: etree._Element, name: str) -> etree._Element:
     return etree.SubElement(parent, f"{{{NS}}}{name}")
 
 
-def filing(number: int = 1, *, plate: str = "辽B12345", function: str = "ADD", version: int = 1, lines: int = 1) -> etree._Element:
+def filing(
+    number: int = 1,
+    *,
+    plate: str = "辽B12345",
+    function: str = "ADD",
+    version: int = 1,
+    lines: int = 1,
+    base: int | None = None,
+    remark: str = "",
+) -> etree._Element:
     """The business element of a valid SGW101."""
     root = etree.Element(f"{{{NS}}}SmartGateFiling", nsmap={None: NS})
-    fill(root, Function=function, Version=str(version))
+    fill(root, Function=function, Version=str(version), **({} if base is None else {"BaseVersion": str(base)}))
     fill(
         sub(root, "Head"),
         SeqNo=f"2026{number:014}",
@@ -43,6 +52,7 @@ def filing(number: int = 1, *, plate: str = "辽B12345", function: str = "ADD", 
         VehicleWeight="15000.5",
         TrailerWeight="0",
         ContaWeight="0",
+        **({"Remark": remark} if remark else {}),
     )
     items = sub(root, "List")
     for line in range(1, lines + 1):

@@ -159,6 +159,40 @@ def test_change_is_answered_as_a_change(office: Office, plate: str, expected: st
     until(lambda: office.events() == [expected], expected)
 
 
+@pytest.mark.parametrize(
+    ("remark", "expected"),
+    [("请改走二号通道", "CHANGE_ACCEPTED"), ("请改走二号通道 CRJ01", "CHANGE_REJECTED"), ("XYZ01", "CHANGE_ACCEPTED")],
+)
+def test_the_remark_of_a_change_decides_before_the_plate(office: Office, remark: str, expected: str) -> None:
+    office.file("辽BACC01", remark=remark)
+    office.file("辽BACC01", function="MOD", version=2, base=1, remark=remark)
+    until(lambda: office.events() == ["STORED", expected], expected)
+    assert [line["base"] for line in office.journal()] == [None, 1]
+
+
+def test_customs_changes_only_what_it_holds(office: Office) -> None:
+    """Also after it was killed: what it holds follows from the journal."""
+
+    def said(event: str, number: int) -> None:
+        until(lambda: office.events()[-1:] == [event] and len(office.events()) == number, f"answer {number}: {event}")
+
+    office.file()
+    said("STORED", 1)
+    office.file(function="MOD", version=2, base=1, remark="CRJ01")
+    said("CHANGE_REJECTED", 2)
+    office.file(function="MOD", version=3, base=1)
+    said("CHANGE_ACCEPTED", 3)
+    office.stop(signal.SIGKILL)
+    office.start()
+    office.file(function="DEL", version=4, base=1)
+    said("CHANGE_REJECTED", 4)
+    assert read_fields(office.came("SGW102")[-1], "Code") == ["E1311"]
+    office.file(function="DEL", version=5, base=3)
+    said("CHANGE_ACCEPTED", 5)
+    office.file(function="MOD", version=6, base=5)
+    said("CHANGE_REJECTED", 6)
+
+
 @pytest.mark.parametrize("office", [["--behaviour", "reject"]], indirect=True)
 def test_option_sets_what_happens_to_other_plates(office: Office) -> None:
     office.file("辽B12345", 1)

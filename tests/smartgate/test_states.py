@@ -36,6 +36,7 @@ WAYS = """
 已办结          DEPARTED         已口岸离场
 人工办结        DEPARTED         已口岸离场
 海关入库成功    void_accepted    已删单
+已锁定          void_accepted    已删单
 解除锁定        void_accepted    已删单
 """
 BY_LABEL = {status.label: status for status in FilingStatus}

@@ -32,12 +32,16 @@ def put_into_inbox(message_type: str, business: str, *, message_id: UUID | None 
     return message_id
 
 
-def receipt_xml(filing: Filing, event: str, *, version: int | None = None, receipt_no: str = "", note: str = "") -> str:
+#: When customs decides, where a test does not say.
+DECIDED = "2026-11-21T08:00:00+08:00"
+
+
+def receipt_xml(filing: Filing, event: str, *, version: int | None = None, receipt_no: str = "", note: str = "", at: str = DECIDED) -> str:
     """An SGW102's business element."""
     return (
         f"<SmartGateReceipt><SeqNo>{filing.data_center_no}</SeqNo><SureId>{filing.trip_no}</SureId>"
         f"<Version>{filing.version if version is None else version}</Version><ReceiptNo>{receipt_no or uuid4().hex[:20]}</ReceiptNo>"
-        f"<Event>{event}</Event><EventTime>2026-11-21T08:00:00+08:00</EventTime>{f'<Note>{note}</Note>' if note else ''}</SmartGateReceipt>"
+        f"<Event>{event}</Event><EventTime>{at}</EventTime>{f'<Note>{note}</Note>' if note else ''}</SmartGateReceipt>"
     )
 
 
@@ -58,6 +62,13 @@ def receive_technical_receipt(message_id: UUID, result: str = "STORED", note: st
         in_reply_to=message_id,
     )
     services.receive("customs")
+
+
+def refuse_by_fail_box(message_id: UUID) -> None:
+    """Let customs' agent put a message aside without a word, and the relay find it."""
+    (sent,) = _box("OutBox").glob(f"*{message_id}.xml")
+    sent.rename(_box("FailBox") / sent.name)
+    services.collect_returned("customs")
 
 
 def sent_files() -> list[Path]:
