@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from smartgate import views
+from smartgate import change_views, views
 from smartgate.base_data import views as base_data
 from smartgate.batches import views as batches
 from smartgate.importing import views as importing
@@ -17,6 +17,10 @@ urlpatterns = [
     path("filings/<int:pk>/edit/", views.EditFilingView.as_view(), name="edit"),
     path("filings/<int:pk>/copy/", views.CopyFilingView.as_view(), name="copy"),
     path("filings/<int:pk>/delete/", views.DeleteFilingView.as_view(), name="delete"),
+    path("filings/<int:pk>/amend/", change_views.AmendFilingView.as_view(), name="amend"),
+    path("filings/<int:pk>/amend/discard/", change_views.DiscardAmendmentView.as_view(), name="discard_amendment"),
+    path("filings/<int:pk>/void/", change_views.VoidFilingView.as_view(), name="void"),
+    path("filings/<int:pk>/versions/<int:number>/", change_views.VersionView.as_view(), name="version"),
     path("filings/<int:pk>/print/", views.PrintFilingView.as_view(), name="print"),
     path("filings/<int:pk>/receipts/", views.ReceiptsView.as_view(), name="receipts"),
     path("filings/<int:pk>/signature/<int:version>/", views.SignatureView.as_view(), name="signature"),

@@ -1,6 +1,7 @@
 """Pages of the smart gate (M4 §3). A view does HTTP and calls one service or one query."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
@@ -19,11 +20,12 @@ from django.views.generic import TemplateView, View
 from accounts.forms.card import presented_in
 from accounts.models import User
 from accounts.rights import Right
-from accounts.services.card_signing import CardRefused
+from accounts.services.card_signing import CardRefused, Presented
 from accounts.services.evidence import files
 from accounts.signing import signing_request
 from core.archives import packed
 from core.forms.cautions import Caution
+from core.forms.lines import small_number
 from core.forms.page import Button, EntryPage
 from core.forms.signing import ASK, NotDeclared, SigningRequest
 from core.http import leave_page, safe_next, wants_part
@@ -37,13 +39,23 @@ from smartgate.base_data.queries import bills_offered, vehicles_offered
 from smartgate.documents import filing_sheet
 from smartgate.filters import FilingFilter
 from smartgate.forms import FilingForm, FilingLineForm
-from smartgate.models import BindKeyType, Filing, FilingStatus
+from smartgate.models import BindKeyType, Filing, FilingStatus, Outcome
 from smartgate.tables import STATUS_COLOURS, FilingTable
 
 #: Icons of the row actions of M4 §3.2.2; 复制 is on the filing's own page.
-_ACTION_ICONS = {states.VIEW: "eye", states.EDIT: "pencil", states.DELETE: "trash", states.RECEIPTS: "receipt", states.PRINT: "printer"}
+_ACTION_ICONS = {
+    states.VIEW: "eye",
+    states.EDIT: "pencil",
+    states.AMEND: "file-pencil",
+    states.VOID: "file-x",
+    states.DELETE: "trash",
+    states.RECEIPTS: "receipt",
+    states.PRINT: "printer",
+}
 #: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
 _MOVING = {FilingStatus.DECLARED, FilingStatus.RELAYED}
+#: How a change can end without changing anything.
+_CAME_TO_NOTHING = {Outcome.REJECTED, Outcome.NOT_SENT, Outcome.OVERTAKEN}
 #: Until a filing has waited so many seconds its page looks again every so many; most answers come within the first half minute.
 _POLLING = ((30, 1.5), (120, 5), (600, 15))
 
@@ -103,7 +115,13 @@ class FilingListView(QueryPageView):
                 else False,
             )
             for action, icon in _ACTION_ICONS.items()
-            if states.may(action, user=user, status=row.status, has_receipt=row.has_receipt)  # type: ignore[attr-defined]
+            if states.may(
+                action,
+                user=user,
+                status=row.status,
+                has_receipt=row.has_receipt,  # type: ignore[attr-defined]
+                is_changing=row.is_changing,  # type: ignore[attr-defined]
+            )
         ]
 
 
@@ -114,8 +132,10 @@ class FilingEntryPage(FilingPage, EntryPage):
     template_name = "smartgate/filing_entry.html"
     form_class = FilingForm
     line_form_class = FilingLineForm
-    #: Whether 暂存 changes the stored filing; otherwise it makes a new one.
+    #: Whether 暂存 changes what is stored; otherwise it makes a new filing.
     is_edit = False
+    #: Whose page shows what 暂存 stored.
+    own: states.Action = states.EDIT
     #: Set when the filing was saved meanwhile, here or elsewhere: the page goes back with the version that its next 暂存 replaces.
     is_behind = False
 
@@ -131,8 +151,8 @@ class FilingEntryPage(FilingPage, EntryPage):
             filing = self._store(header, lines)
         except services.EntryAlreadyDeclared as sent:
             return self._show_sent(sent)
-        messages.success(self.request, _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no})
-        return HttpResponseRedirect(url_of(states.EDIT, filing))
+        messages.success(self.request, self.saved_text(filing))
+        return HttpResponseRedirect(url_of(self.own, filing))
 
     def store_to_sign(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse | None:
         """申报 with the card: the draft is stored, and its own page shows what is to be signed."""
@@ -143,7 +163,7 @@ class FilingEntryPage(FilingPage, EntryPage):
             filing = self._store(header, lines)
         except services.EntryAlreadyDeclared as sent:
             return self._show_sent(sent)
-        return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
+        return HttpResponseRedirect(f"{url_of(self.own, filing)}?{ASK}")
 
     def declare(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> HttpResponse:
         """Store, then declare. What is stored stays stored when declaring is refused: the user goes on from the draft."""
@@ -154,20 +174,36 @@ class FilingEntryPage(FilingPage, EntryPage):
             return self._show_sent(sent)
         is_signed = settings.CARD_REQUIRED
         if is_signed and not self.is_edit:
-            return HttpResponseRedirect(f"{url_of(states.EDIT, filing)}?{ASK}")
+            return HttpResponseRedirect(f"{url_of(self.own, filing)}?{ASK}")
         self.stored, self.is_behind = filing, self.is_edit
         if is_signed and filing.lock_version != header.get("lock_version"):
             raise NotDeclared(_("内容在显示签名原文之后有改动，已暂存。请核对新的签名原文，再确认申报。"))
         try:
             presented = presented_in(self.request.POST) if is_signed else None
-            services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version, presented=presented)
+            self.send(filing, presented)
         except ActionRefused as refusal:
             if is_signed and isinstance(refusal, CardRefused):
                 # The right card can be put in.
                 raise NotDeclared(str(refusal)) from refusal
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
-            return HttpResponseRedirect(url_of(states.EDIT, filing))
-        return self._show(filing, _("申报成功。单据已发往海关，回执将显示在本页。"))
+            return HttpResponseRedirect(url_of(self.own, filing))
+        return self._show(filing, self.sent_text())
+
+    def saved_text(self, filing: Filing) -> str:
+        """What is said after 暂存."""
+        return _("暂存成功。数据中心统一编码：%(number)s") % {"number": filing.data_center_no}
+
+    def sent_text(self) -> str:
+        """What is said after 申报."""
+        return _("申报成功。单据已发往海关，回执将显示在本页。")
+
+    def send(self, filing: Filing, presented: Presented | None) -> None:
+        """申报 what is stored. Raises ActionRefused."""
+        services.declare_filing(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version, presented=presented)
+
+    def text_to_sign(self) -> str:
+        """What the user's card signs to do so."""
+        return services.text_to_sign(actor=self.user, filing=self.stored)
 
     def cautions(self, entered: tuple[dict[str, Any], list[dict[str, Any]]] | None) -> Sequence[Caution]:
         if entered is not None:
@@ -185,7 +221,7 @@ class FilingEntryPage(FilingPage, EntryPage):
     def signing(self) -> SigningRequest | None:
         if not (self.is_edit and settings.CARD_REQUIRED):
             return None
-        return signing_request(user=self.user, text=services.text_to_sign(actor=self.user, filing=self.stored))
+        return signing_request(user=self.user, text=self.text_to_sign())
 
     def _require_right_to_declare(self) -> None:
         if not self.user.has_right(states.DECLARE.right):
@@ -205,16 +241,7 @@ class FilingEntryPage(FilingPage, EntryPage):
 
     def _store(self, header: dict[str, Any], lines: list[dict[str, Any]], *, to_declare: bool = False) -> Filing:
         try:
-            return services.save_filing(
-                actor=self.user,
-                filing_id=self.stored.pk if self.is_edit else None,
-                # A page that does not say which version it shows has none: better asked again than overwritten.
-                lock_version=(header.get("lock_version") or 0) if self.is_edit else None,
-                entry_token=header.get("entry_token"),
-                to_declare=to_declare,
-                header=services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES}),
-                lines=[services.LineEntry(**line) for line in lines],
-            )
+            return self.store(header, lines, to_declare=to_declare)
         except services.FilingChanged as refusal:
             self.is_behind = True
             raise ValidationError(str(refusal)) from None
@@ -222,6 +249,24 @@ class FilingEntryPage(FilingPage, EntryPage):
             raise ValidationError(str(refusal)) from None
         except Filing.DoesNotExist:
             raise Http404 from None
+
+    def store(self, header: dict[str, Any], lines: list[dict[str, Any]], *, to_declare: bool) -> Filing:
+        """暂存; `to_declare` says that 申报 follows. Raises as `services.save_filing`."""
+        return services.save_filing(
+            actor=self.user,
+            filing_id=self.stored.pk if self.is_edit else None,
+            # A page that does not say which version it shows has none: better asked again than overwritten.
+            lock_version=(header.get("lock_version") or 0) if self.is_edit else None,
+            entry_token=header.get("entry_token"),
+            to_declare=to_declare,
+            header=header_entered(header),
+            lines=[services.LineEntry(**line) for line in lines],
+        )
+
+
+def header_entered(header: Mapping[str, Any]) -> services.FilingHeader:
+    """What a form's cleaned header says of a filing."""
+    return services.FilingHeader(**{name: header[name] for name in services.HEADER_NAMES})
 
 
 def _own_fields(user: User) -> dict[str, Any]:
@@ -238,7 +283,8 @@ def _own_fields(user: User) -> dict[str, Any]:
     }
 
 
-def _header_of(filing: Filing) -> dict[str, Any]:
+def header_of(filing: Filing) -> dict[str, Any]:
+    """The header's fields as the entry page shows a stored filing's."""
     return {
         **services.header_values(filing),
         "data_center_no": filing.data_center_no,
@@ -325,7 +371,7 @@ class EditFilingView(FilingEntryPage):
         return None
 
     def initial(self) -> Mapping[str, Any]:
-        return {**_header_of(self.stored), "operator": services.operator_of(self.user)}
+        return {**header_of(self.stored), "operator": services.operator_of(self.user)}
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
         return [services.line_values(line) for line in self.stored.lines.all()]
@@ -346,7 +392,7 @@ class FilingView(FilingEntryPage):
         return _("查看 %(key)s") % {"key": self.stored.bind_key_info}
 
     def initial(self) -> Mapping[str, Any]:
-        return _header_of(self.stored)
+        return header_of(self.stored)
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
         return [services.line_values(line) for line in self.stored.lines.all()]
@@ -359,27 +405,43 @@ class FilingView(FilingEntryPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         signatures = queries.signatures_of(self.user, self.stored)
-        return super().get_context_data(**kwargs, signatures=signatures, **_status_context(self.user, self.stored))
+        return super().get_context_data(**kwargs, signatures=signatures, **status_context(self.user, self.stored))
 
 
-def _poll_seconds(filing: Filing) -> float | None:
-    """How soon the page looks again; None when nothing is about to happen to the filing, or it has been waited for long enough."""
-    if filing.status not in _MOVING:
-        return None
-    waited = (timezone.now() - filing.status_at).total_seconds()
+def _poll_seconds(since: datetime) -> float | None:
+    """How soon the page looks again; None when what it waits for has been waited for long enough."""
+    waited = (timezone.now() - since).total_seconds()
     return next((every for until, every in _POLLING if waited < until), None)
 
 
-def _status_context(user: Any, filing: Filing) -> dict[str, Any]:
+def status_context(user: Any, filing: Filing) -> dict[str, Any]:
+    """What the parts of 查看 show that change while customs works."""
     receipts = list(filing.receipts.all())
+    versions = queries.versions_of(user, filing)
+    change = next((version for version in versions if version.outcome == Outcome.WAITING), None)
+    draft = queries.draft_of(user, filing)
+    waits_since = filing.status_at if filing.status in _MOVING else change.asked_at if change else None
+
+    def may(action: states.Action) -> bool:
+        return states.may(action, user=user, status=filing.status, is_changing=change is not None)
+
     return {
         "filing": filing,
         "status_colour": STATUS_COLOURS.get(filing.status, "secondary"),
-        "is_moving": filing.status in _MOVING,
-        "poll_seconds": _poll_seconds(filing),
+        "is_moving": waits_since is not None,
+        "poll_seconds": _poll_seconds(waits_since) if waits_since else None,
+        #: The version whose contents the page shows.
+        "shown_version": filing.version,
         "receipts": receipts,
+        "versions": versions if len(versions) > 1 else [],
+        # Told on top: the change that waits, else the last one if nothing came of it.
+        "change": change or (versions[0] if versions and versions[0].outcome in _CAME_TO_NOTHING else None),
+        "draft": draft,
         "history": queries.history_of(filing),
-        "can_edit": states.may(states.EDIT, user=user, status=filing.status),
+        "can_edit": may(states.EDIT),
+        "can_amend": may(states.AMEND),
+        "can_void": may(states.VOID),
+        "can_discard": draft is not None and user.has_right(states.AMEND.right),
     }
 
 
@@ -398,7 +460,12 @@ class FilingStatusView(FilingPage, TemplateView):
         return super().get(request, *args, **kwargs) if wants_part(request) else HttpResponseRedirect(url_of(states.VIEW, self.stored))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
+        # Asked once more by a page that shows an older version's contents: it says so, and leads to the newer ones.
+        shown = small_number(self.request.GET.get("version", ""))
+        context = status_context(self.user, self.stored)
+        if shown is not None:
+            context |= {"shown_version": shown, "is_behind": shown != self.stored.version}
+        return super().get_context_data(**kwargs, **context)
 
 
 class ReceiptsView(FilingPage, TemplateView):
@@ -412,7 +479,7 @@ class ReceiptsView(FilingPage, TemplateView):
         return _("回执 %(key)s") % {"key": self.stored.bind_key_info}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs, **_status_context(self.user, self.stored))
+        return super().get_context_data(**kwargs, **status_context(self.user, self.stored))
 
 
 class PrintFilingView(FilingPage, View):

@@ -204,7 +204,7 @@ def test_staff_come_nowhere_without_a_second_factor(required, staff_client, oper
             continue
         path = address(
             route, pk=1, kind="notice", table="customs", object_id=1, content_type_id=1, id=1, uidb64="x", token="x", name="x", path="x",
-            provider_id="x", sms_id=1, key="x", scale="1", version=1,
+            provider_id="x", sms_id=1, key="x", scale="1", version=1, number=1,
         )  # fmt: skip
         response = staff_client.get(path)
         if not response.headers.get("Location", "").startswith(SECURITY):

@@ -67,8 +67,9 @@ NO_PAGES = {
     "smartgate/declare/<int:pk>/item/",
 }
 #: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py, test_card_binding.py and
-#: test_importing.py go there and look at each.
+#: test_importing.py and test_change_journey.py go there and look at each.
 STEPS = {
+    "smartgate/filings/<int:pk>/amend/discard/",
     "accounts/register/done/",
     "accounts/first-login/",
     "accounts/cards/bind/confirm/",
@@ -147,6 +148,9 @@ PAGES: dict[str, list[str | Row]] = {
     "smartgate/filings/<int:pk>/": [Row("查看", "status=draft")],
     "smartgate/filings/<int:pk>/edit/": [Row("修改", "status=draft")],
     "smartgate/filings/<int:pk>/copy/": [Row("查看", "status=stored", "copy/")],
+    "smartgate/filings/<int:pk>/amend/": [Row("变更", "status=stored")],
+    "smartgate/filings/<int:pk>/void/": [Row("删单", "status=stored")],
+    "smartgate/filings/<int:pk>/versions/<int:number>/": [Row("查看", "status=stored", "versions/1/")],
     "smartgate/filings/<int:pk>/receipts/": [Row("查看回执", "status=stored")],
     "smartgate/statistics/": [
         "/smartgate/statistics/",

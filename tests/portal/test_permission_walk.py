@@ -37,7 +37,7 @@ from tests.portal.factories import make_attachment, make_item
 from tests.relay.rows import make_alert, make_outbound, make_pause, make_quarantined
 from tests.routes import address, routes
 from tests.simulators.standard_edition import open_to
-from tests.smartgate.factories import make_bill, make_evidence, make_filing, make_import, make_vehicle
+from tests.smartgate.factories import make_bill, make_evidence, make_filing, make_import, make_vehicle, make_version
 
 pytestmark = [pytest.mark.django_db]
 
@@ -224,6 +224,23 @@ TABLE: dict[str, tuple[Row, Row]] = {
     "smartgate/filings/<int:pk>/delete/": (
         work(Right.SMARTGATE_EDIT, 405, record=True, stranger=405),
         work(Right.SMARTGATE_EDIT, 302, record=True),
+    ),
+    # The walk's filings are drafts: what may not be changed leads to its 查看.
+    "smartgate/filings/<int:pk>/amend/": (
+        work(Right.SMARTGATE_EDIT, 302, record=True),
+        work(Right.SMARTGATE_EDIT, 200, record=True, action="declare_confirmed"),
+    ),
+    "smartgate/filings/<int:pk>/amend/discard/": (
+        work(Right.SMARTGATE_EDIT, 302, record=True),
+        work(Right.SMARTGATE_EDIT, 302, record=True),
+    ),
+    "smartgate/filings/<int:pk>/void/": (
+        work(Right.SMARTGATE_DECLARE, 302, record=True),
+        work(Right.SMARTGATE_DECLARE, 302, record=True, action="declare_confirmed"),
+    ),
+    "smartgate/filings/<int:pk>/versions/<int:number>/": (
+        work(Right.SMARTGATE_VIEW, 200, record=True),
+        work(Right.SMARTGATE_VIEW, 405, record=True, stranger=405),
     ),
     "smartgate/filings/<int:pk>/print/": (
         work(Right.SMARTGATE_VIEW, 200, record=True),
@@ -422,7 +439,7 @@ class World:
                 return address(route, pk=self.imports[filing.pk].pk)
             if route.startswith("smartgate/declare/"):
                 return address(route, pk=self.batches[filing.pk].pk)
-            return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk, version=1)
+            return address(route, pk=self.entries[filing.pk].pk if route.startswith("accounts/audit/") else filing.pk, version=1, number=1)
         model = route.removeprefix("admin/").split("/<")[0]
         record = self.records.get(model)
         return address(
@@ -463,6 +480,7 @@ def world(operator: User, administrator: User, other_operator: User, staff: User
     filings = {user.enterprise: make_filing(user) for user in (operator, other_operator)}
     for filing in filings.values():
         make_evidence(filing)
+        make_version(filing)
     return World(
         users={
             VISITOR: None,

@@ -4,16 +4,17 @@ from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django.utils import timezone
 
 from accounts.models import EvidenceKind, SignatureEvidence, User
 from core import audit
-from smartgate import services
+from smartgate import contents, services
 from smartgate.base_data import services as base_data
 from smartgate.base_data.models import KnownBill, UsualVehicle
 from smartgate.importing.models import Import, ImportedFiling, ImportFile, ImportState
-from smartgate.models import Filing
+from smartgate.models import Filing, FilingVersion, Function
 
 HEADER: dict[str, Any] = {
     "customs_code": "0908",
@@ -114,9 +115,25 @@ def make_import(actor: User) -> Import:
         problem_count=1,
     )
     ImportFile.unscoped.create(enterprise=actor.enterprise, upload=one, content=b"PK", marked=b"PK")
-    contents = {"header": asdict(header()), "lines": [asdict(line())]}
-    for position, (right, problems) in enumerate([(audit.plain(contents), []), (None, [[3, 2, "关区代码", "此项必填。"]])]):
+    entered = {"header": asdict(header()), "lines": [asdict(line())]}
+    for position, (right, problems) in enumerate([(audit.plain(entered), []), (None, [[3, 2, "关区代码", "此项必填。"]])]):
         ImportedFiling.unscoped.create(
             enterprise=actor.enterprise, upload=one, position=position, row=position + 2, contents=right, problems=problems
         )
     return one
+
+
+def make_version(filing: Filing, *, number: int = 1) -> FilingVersion:
+    """A declaration of the filing as it is, which was never sent."""
+    return FilingVersion.unscoped.create(
+        enterprise_id=filing.enterprise_id,
+        filing=filing,
+        number=number,
+        function=Function.ADD,
+        contents=contents.of_filing(filing, list(filing.lines.all())),
+        bind_key_type=filing.bind_key_type,
+        bind_key_info=filing.bind_key_info,
+        asked_by=filing.created_by,
+        asked_at=timezone.now(),
+        message_id=uuid4(),
+    )
