@@ -214,10 +214,6 @@ class VoidFilingView(ChangePage):
     def _is_asking(self) -> bool:
         return ASK in self.request.GET
 
-    def cautions(self, entered: tuple[dict[str, Any], list[dict[str, Any]]] | None) -> Sequence[Caution]:
-        """None: what is to be voided need not be right."""
-        return ()
-
     def signing(self) -> SigningRequest | None:
         if not settings.CARD_REQUIRED:
             return None

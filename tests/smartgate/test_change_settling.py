@@ -117,6 +117,19 @@ def test_customs_has_it_not(operator: Any) -> None:
     assert change(operator, filing, remark="再改").number == 3
 
 
+def test_customs_exchange_stored_a_change_that_it_had_refused(operator: Any) -> None:
+    filing, version = unsent(operator)
+    receive_technical_receipt(version.message_id)
+    with pytest.raises(ActionRefused, match="矛盾"):
+        services.send_void(actor=operator, filing_id=filing.pk)
+    ((check, to_do),) = found()
+    assert (check, f"relay_settle {version.message_id} --delivered" in to_do) == ("smartgate.change_contradiction", True)
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert found() == []
+    answer(filing, version, "CHANGE_ACCEPTED")
+    assert now(filing).version == 2
+
+
 def test_an_operator_ends_a_change_that_customs_will_not_take(operator: Any) -> None:
     filing = held(operator)
     version = change(operator, filing)
