@@ -13,8 +13,10 @@ from accounts.models import BoundCard, Qualification, User
 from core import rotation
 from core.fields import EncryptedTextField, decrypt, encrypt
 from notifications.services import queue_sms
+from smartgate.base_data.models import UsualVehicle
 from tests.accounts.pages import ID_NO
 from tests.conftest import bind_card
+from tests.smartgate.factories import make_vehicle
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = "the-old-key-of-this-test-0123456789", "the-new-key-of-this-test-0123456789"
@@ -35,6 +37,7 @@ def stored(_old_key: None, operator: User) -> User:
     Qualification.unscoped.create(enterprise=enterprise, eciq_password="eciq", origin_platform_password="platform")
     bind_card(operator)
     BoundCard.unscoped.update(holder_id_no=ID_NO)
+    make_vehicle(operator, driver_name="王师傅", driver_mobile="13904110001")
     queue_sms(mobile="13904110001", text="text")
     Authenticator.objects.create(user=operator, type="totp", data={"secret": encrypt("totp secret")})
     Authenticator.objects.create(
@@ -65,12 +68,16 @@ def test_the_old_key_can_be_taken_away_afterwards(stored, settings):
         "accounts_user.id_no": 1,
         "mfa_authenticator.data": 2,
         "notifications_delivery.body": 1,
+        "smartgate_usualvehicle.driver_mobile": 1,
+        "smartgate_usualvehicle.driver_name": 1,
     }
     settings.FIELD_KEYS = [NEW]
     user = User.objects.get(pk=stored.pk)
     qualification = Qualification.unscoped.get(pk=user.enterprise_id)
     assert (user.id_no, user.enterprise.legal_person_id_no, user.bound_card.holder_id_no) == (ID_NO, ID_NO, ID_NO)
     assert (qualification.eciq_password, qualification.origin_platform_password) == ("eciq", "platform")
+    vehicle = UsualVehicle.unscoped.get()
+    assert (vehicle.driver_name, vehicle.driver_mobile) == ("王师傅", "13904110001")
     data = Authenticator.objects.get(type="recovery_codes").data
     assert decrypt(Authenticator.objects.get(type="totp").data["secret"]) == "totp secret"
     assert (decrypt(data["seed"]), data["used_mask"], [decrypt(code) for code in data["migrated_codes"]]) == ("seed", 5, ["one", "two"])
