@@ -304,7 +304,7 @@ def test_operators_of_others_are_not_there_and_an_operator_manages_nobody(operat
 def test_the_actions_of_a_row_go_by_the_state_of_the_account(admin_client, operator):
     def offered() -> list[str]:
         cell = tree_of(admin_client.get(LIST)).xpath("//tbody//td[contains(@class,'listing-actions')]")[0]
-        return [part.text_content().strip() for part in cell.xpath("./a | ./form//button | ./details/summary")]
+        return [part.text_content().strip() for part in cell.xpath("./div/a | ./div/form//button | ./div/details/summary")]
 
     assert offered() == ["修改", "应用权限", "重置密码", "停用"]
     User.objects.filter(pk=operator.pk).update(frozen_at=timezone.now())
