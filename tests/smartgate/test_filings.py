@@ -359,7 +359,7 @@ def test_the_page_brings_itself_up_to_date(operator, operator_client):
     declare(operator_client, filing)
     url = f"/smartgate/filings/{filing.pk}/status/"
     waiting = operator_client.get(url, headers={"HX-Request": "true"}).content.decode()
-    assert f'hx-get="{url}"' in waiting
+    assert f'hx-get="{url}?version=1"' in waiting
     relay_services.dispatch("customs")
     filing.refresh_from_db()
     receive_receipt(filing, "STORED")
