@@ -21,7 +21,7 @@ from tests.e2e.test_importing import HEADER, filled_in, store, template_of, uplo
 pytestmark = pytest.mark.e2e
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "manual"
-MOST_BYTES = 300_000
+MOST_BYTES = 400_000
 WIDTH, HEIGHT = 1200, 800
 
 
