@@ -48,8 +48,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
     ]
     notes = [
         f"{count:,} rows, one filing with one line each, {len(content) / 1024:,.0f} KiB; a worker's own functions, called in this process",
-        "row by row: the values of the models' fields alone; nothing is asked of the database,"
-        " no conditional rules, no errors by cell, no numbers, no audit entries",
+        "row by row: values of the models' fields alone; no question to the database, no conditional rules, errors by cell, numbers, audit",
         f"peak of Python's memory while the workbook is opened and checked: {peak / 2**20:,.1f} MiB",
     ]
     return rows, notes
