@@ -171,9 +171,10 @@ class VoidFilingView(ChangePage):
         return _("删单 %(key)s") % {"key": self.stored.bind_key_info}
 
     def buttons(self) -> Sequence[Button]:
-        grey = {"新增": "square-plus", "暂存": "device-floppy", "复制": "copy"}
         return [
-            *(Button(label, icon, enabled=False) for label, icon in grey.items()),
+            Button(_("新增"), "square-plus", enabled=False),
+            Button(_("暂存"), "device-floppy", enabled=False),
+            Button(_("复制"), "copy", enabled=False),
             Button(_("申报"), "send", action="declare"),
         ]
 
