@@ -13,6 +13,7 @@ from relay.models import OutboundMessage, OutboundState
 from smartgate import services
 from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, FilingVersion, Function, Outcome
 from tests.relay.commands import typed
+from tests.relay.runbook import tries
 from tests.smartgate.changes import answer, change, held, now, outcome_of
 from tests.smartgate.test_settling import found, resend, settle, state_of
 from tests.smartgate.wire import put_into_inbox, receipt_xml, receive_receipt, receive_technical_receipt
@@ -71,6 +72,7 @@ def test_nor_when_its_vehicle_is_taken(operator: Any, other_operator: Any) -> No
     assert settle(version, "--delivered").json["error"]["code"] == "FORBIDDEN"  # type: ignore[arg-type]
 
 
+@tries("looking-for-what-does-not-fit/smartgate.change_contradiction")
 def test_a_contradiction_holds_everything_up_until_customs_was_asked(operator: Any) -> None:
     filing, version = contradicted(operator)
     with pytest.raises(ActionRefused, match="矛盾"):
@@ -178,6 +180,13 @@ def _other_base(version: FilingVersion) -> None:
     FilingVersion.unscoped.filter(pk=version.pk).update(base=9)
 
 
+@tries(
+    "looking-for-what-does-not-fit/smartgate.change_waits",
+    "looking-for-what-does-not-fit/smartgate.change_behind_refusal",
+    "looking-for-what-does-not-fit/smartgate.change_not_taken_over",
+    "looking-for-what-does-not-fit/smartgate.version_contents",
+    "looking-for-what-does-not-fit/smartgate.version_message",
+)
 @pytest.mark.covers("OPS-04")
 @pytest.mark.parametrize(
     ("spoil", "check"),
