@@ -28,10 +28,13 @@ from tests.cards import Authorities, Card
 #: What a declaration goes into: a line of the table, and the function (file, name) whose time, with all that it calls, is meant.
 PARTS = (
     ("the text, from the stored filing", ("smartgate/services/declaring.py", "text_to_sign")),
-    ("signature, chain, CRL", ("accounts/signatures/cards.py", "verify")),
+    ("signature, chain, CRL, whose card", ("accounts/services/card_signing.py", "examine")),
+    ("cautions, for the audit trail", ("smartgate/cautions.py", "of_filing")),
     ("filing locked", ("smartgate/services/filings.py", "locked")),
+    ("customs may have it already", ("smartgate/services/filings.py", "check_not_with_customs")),
     ("rules, once more", ("smartgate/rules.py", "filing_errors")),
-    ("text compared, card still bound, evidence stored", ("smartgate/services/declaring.py", "_keep_evidence")),
+    ("card still bound", ("accounts/services/bound_cards.py", "require_still_bound")),
+    ("evidence stored", ("accounts/services/card_signing.py", "keep")),
     ("message built, valid, stored", ("relay/services/outbox.py", "queue_message")),
     ("audit entry", ("core/audit.py", "record")),
     ("commit", ("django/db/backends/base/base.py", "_commit")),
