@@ -1,4 +1,4 @@
-"""How long a message waits between its declaration and its place with the partner: alone, under what one process can declare, and at 200 a second."""
+"""How long a message waits from its declaration to its place with the partner: alone, with a declarant at work, and at 200 a second."""
 
 import math
 import os
@@ -28,7 +28,7 @@ from smartgate import messages, services
 
 AIM_P99_MS = 1000
 LOAD_PER_SECOND = 200
-#: Filings that one process can declare in a second while worker, PostgreSQL and partner want the other core: about half of what it can do alone.
+#: About half of what one process can declare in a second while worker, PostgreSQL and partner want the processors, too.
 FILINGS_PER_SECOND = 30
 IDLE_PER_SECOND = 2
 #: Threads that declare; when all of them are held up an arrival waits, and its waiting counts.
