@@ -193,6 +193,6 @@ def _line_numbers(data: QueryDict) -> list[int]:
     return sorted({number for text in sent if (number := small_number(text)) is not None})
 
 
-def small_number(text: str | None) -> int | None:
-    """A number that a page sends for a line: none of its own pages sends more than five ASCII digits."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None
+def small_number(text: str | None, *, digits: int = 5) -> int | None:
+    """A number that a page sends: none of its own pages sends more than five ASCII digits for a line, or `digits` for something else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= digits else None

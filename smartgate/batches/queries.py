@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Case, Count, F, Q, QuerySet, When
 
 from smartgate import states
 from smartgate.batches.models import Batch, BatchItem
@@ -46,9 +46,10 @@ def counts_of(batch: Batch) -> Counts:
 
 
 def left_of(batch: Batch, most: int) -> "QuerySet[BatchItem]":
-    """Items that are not declared yet, with what is to be signed of them, in their order."""
+    """Items that are not declared yet, with what is to be signed of them, in their order; those that were refused come last, so that
+    they hold up nobody."""
     found: QuerySet[BatchItem] = batch.items.exclude(_GONE | _DECLARED).select_related("filing").prefetch_related("filing__lines")
-    return found.order_by("position")[:most]
+    return found.order_by(Case(When(reason="", then=0), default=1), "position")[:most]
 
 
 def declared_of(batch: Batch, most: int) -> "QuerySet[BatchItem]":

@@ -1,7 +1,7 @@
 """Every write to a batch. A filing is declared by `declare_filing`, as from its own page, in a transaction of its own."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -22,7 +22,8 @@ from smartgate.services import declare_filing
 def from_import(*, actor: User, import_id: int) -> Batch:
     """The batch of the filings that a workbook became; the same one however often it is asked for.
 
-    Raises Import.DoesNotExist when it is not the actor's, ActionRefused while it is not stored.
+    Filings that have been declared meanwhile, or deleted, are left out. Raises Import.DoesNotExist when it is not the actor's,
+    ActionRefused while it is not stored, and where nothing of it is left.
     """
     known: Import = Import.objects.for_user(actor).get(pk=import_id)
     with transaction.atomic():
@@ -33,23 +34,25 @@ def from_import(*, actor: User, import_id: int) -> Batch:
         if upload.state != ImportState.STORED:
             raise ActionRefused(_("请先暂存该文件的单据，再批量申报。"))
         stored = upload.filings.filter(filing__isnull=False).order_by("position")
-        ids = list(stored.values_list("filing_id", flat=True))
-        return _create(actor, [filing for filing in _in_order(ids) if filing.deleted_at is None], upload)
+        filings = _declarable(actor, list(stored.values_list("filing_id", flat=True)))
+        if not filings:
+            raise ActionRefused(_("该文件的单据都已申报或删除，没有可以申报的单据。"))
+        return _create(actor, filings, upload)
 
 
 def from_filings(*, actor: User, filing_ids: Sequence[int]) -> Batch:
     """A batch of filings that the actor ticked; those that may not be declared are left out. Raises ActionRefused when none is left."""
-    mine = set(Filing.objects.for_user(actor).filter(pk__in=filing_ids, status__in=states.DECLARE.states).values_list("pk", flat=True))
-    ids = [pk for pk in dict.fromkeys(filing_ids) if pk in mine]
-    if not ids:
+    filings = _declarable(actor, filing_ids)
+    if not filings:
         raise ActionRefused(_("请先勾选要申报的单据。"))
     with transaction.atomic():
-        return _create(actor, _in_order(ids), None)
+        return _create(actor, filings, None)
 
 
-def _in_order(ids: Sequence[int]) -> list[Filing]:
-    by_id = Filing.unscoped.in_bulk(ids)
-    return [by_id[pk] for pk in ids if pk in by_id]
+def _declarable(actor: User, ids: Sequence[int]) -> list[Filing]:
+    """Those of the actor's that may be declared, each once, in the order asked for."""
+    found = Filing.objects.for_user(actor).filter(status__in=states.DECLARE.states).in_bulk(ids)
+    return [found[pk] for pk in dict.fromkeys(ids) if pk in found]
 
 
 def _create(actor: User, filings: Sequence[Filing], upload: Import | None) -> Batch:
@@ -89,15 +92,16 @@ def declare_item(*, actor: User, batch: Batch, item_id: int, lock_version: int |
     return declared
 
 
-def declare_unsigned(*, actor: User, batch: Batch, seconds: float) -> None:
-    """Declare what is left of a batch where no signature is wanted (CARD_REQUIRED is off), for so long; the rest stays for the next call.
+def declare_unsigned(*, actor: User, batch: Batch, shown: Mapping[int, int], seconds: float) -> None:
+    """Declare what a page showed of a batch where no signature is wanted (CARD_REQUIRED is off), for so long; the rest stays for the next.
 
-    Each filing is tried once.
+    `shown` names items by their ids, in the order to be taken, with the `lock_version` of the filing as it was shown. Each is tried once.
     """
     until = time.monotonic() + seconds
-    left = [item for item in batch.items.select_related("filing").order_by("position") if not item.is_declared]
-    for item in left:
-        declare_item(actor=actor, batch=batch, item_id=item.pk, lock_version=item.filing.lock_version, presented=None)
+    known = set(batch.items.filter(pk__in=shown).values_list("pk", flat=True))
+    for item_id, lock_version in shown.items():
+        if item_id in known:
+            declare_item(actor=actor, batch=batch, item_id=item_id, lock_version=lock_version, presented=None)
         if time.monotonic() > until:
             return
 

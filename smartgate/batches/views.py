@@ -15,13 +15,14 @@ from accounts.forms.card import presented_in
 from accounts.models import User
 from accounts.rights import Right
 from accounts.services.card_signing import CardRefused, not_bound
+from core.forms.lines import small_number
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
 from smartgate.batches import queries, services
 from smartgate.batches.models import Batch, BatchItem
 from smartgate.importing.models import Import
-from smartgate.services import text_to_sign
+from smartgate.services import texts_to_sign
 
 #: Filings on one page: their texts take about a kilobyte each.
 SHOWN = 1000
@@ -50,8 +51,15 @@ class BatchPage(WorkPageMixin):
         return batch
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+def _key(text: str | None) -> int | None:
+    """The id of a row as a page sends it."""
+    return small_number(text, digits=18)
+
+
+def _shown(text: str) -> dict[int, int]:
+    """Items and the `lock_version` of each, in their order, as the page without a script sends them: `7:1 8:3`."""
+    pairs = [one.partition(":") for one in text.split()]
+    return {item: version for key, _colon, value in pairs if (item := _key(key)) is not None and (version := _key(value)) is not None}
 
 
 class BatchesView(BatchPage, TemplateView):
@@ -61,7 +69,7 @@ class BatchesView(BatchPage, TemplateView):
     template_name = "smartgate/batches.html"
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        ticked = [number for text in request.POST.getlist("filing")[: queries.MOST_TICKED] if (number := _number(text)) is not None]
+        ticked = [number for text in request.POST.getlist("filing")[: queries.MOST_TICKED] if (number := _key(text)) is not None]
         try:
             batch = services.from_filings(actor=self.user, filing_ids=ticked)
         except ActionRefused as refusal:
@@ -105,7 +113,7 @@ class BatchView(BatchPage, TemplateView):
         """Where no signature is wanted. Where one is, the page's script sends each filing by itself (`DeclareItemView`)."""
         batch = self.stored
         if not settings.CARD_REQUIRED:
-            services.declare_unsigned(actor=self.user, batch=batch, seconds=UNSIGNED_SECONDS)
+            services.declare_unsigned(actor=self.user, batch=batch, shown=_shown(request.POST.get("shown", "")), seconds=UNSIGNED_SECONDS)
         else:
             messages.error(request, _("批量申报需要浏览器允许运行脚本，由IC卡逐票签名。"))
         return HttpResponseRedirect(reverse("smartgate:batch", args=[pk]))
@@ -118,7 +126,8 @@ class BatchView(BatchPage, TemplateView):
             **kwargs,
             batch=self.stored,
             counts=counts,
-            left=[(item, text_to_sign(actor=self.user, filing=item.filing)) for item in left],
+            left=list(zip(left, texts_to_sign(actor=self.user, filings=[item.filing for item in left]), strict=True)),
+            shown=" ".join(f"{item.pk}:{item.filing.lock_version}" for item in left),
             later=counts.left - len(left),
             declared=list(queries.declared_of(self.stored, SHOWN_DECLARED)),
             bound_card=bound,
@@ -134,7 +143,7 @@ class DeclareItemView(BatchPage, View):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        item_id, lock_version = _number(request.POST.get("item")), _number(request.POST.get("lock_version"))
+        item_id, lock_version = _key(request.POST.get("item")), _key(request.POST.get("lock_version"))
         batch = self.stored
         if item_id is None or lock_version is None:
             return JsonResponse({"error": _("请刷新页面后重试。")}, status=400)

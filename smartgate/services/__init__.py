@@ -14,7 +14,7 @@ from smartgate.services.changing import (
     send_void,
     void_text,
 )
-from smartgate.services.declaring import FilingInvalid, declare_filing, text_to_sign
+from smartgate.services.declaring import FilingInvalid, declare_filing, text_to_sign, texts_to_sign
 from smartgate.services.filings import (
     DATA_CENTER_SEQUENCE,
     HEADER_NAMES,
@@ -64,5 +64,6 @@ __all__ = [
     "send_void",
     "snapshot",
     "text_to_sign",
+    "texts_to_sign",
     "void_text",
 ]

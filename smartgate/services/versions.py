@@ -20,8 +20,14 @@ from smartgate.models import OPEN_STATUSES, Filing, FilingLine, FilingReceipt, F
 
 def next_number(filing: Filing) -> int:
     """The number of the next message about a filing: one more than that of any before, whatever became of them."""
-    last = FilingVersion.unscoped.filter(filing=filing).aggregate(last=Max("number"))["last"] or 0
-    return int(max(last, filing.version)) + 1
+    return next_numbers([filing])[filing.pk]
+
+
+def next_numbers(filings: Sequence[Filing]) -> dict[int, int]:
+    """The same of many, by their ids. One query."""
+    kept = FilingVersion.unscoped.filter(filing__in=[filing.pk for filing in filings]).order_by().values_list("filing_id")
+    last: dict[int, int | None] = dict(kept.annotate(last=Max("number")))
+    return {filing.pk: max(last.get(filing.pk) or 0, filing.version) + 1 for filing in filings}
 
 
 def keep_declared(filing: Filing, lines: Sequence[FilingLine], *, actor: User | None) -> None:

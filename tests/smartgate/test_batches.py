@@ -170,9 +170,66 @@ def test_the_batch_of_a_workbook_is_one(operator, operator_client):
     assert Batch.unscoped.get().items.count() == 3
     # Where no signature is wanted the page needs no script.
     (address,) = addresses
-    page = operator_client.post(address, follow=True).content.decode()
+    shown = operator_client.get(address).context["shown"]
+    page = operator_client.post(address, {"shown": shown}, follow=True).content.decode()
     assert "全部已申报" in page
     assert statuses() == [FilingStatus.DECLARED] * 3
+
+
+def stored_workbook(operator, count):
+    rows = [row for number in range(count) for row in filing_rows({"bind_key_info": f"辽B3{number:04d}"})]
+    one = imported(operator, made(rows))
+    importing.store(actor=operator, import_id=one.pk)
+    importing.work(one.pk)
+    return one
+
+
+def test_what_was_declared_before_the_batch_is_not_in_it(operator, operator_client):
+    one = stored_workbook(operator, 2)
+    first, second = Filing.unscoped.order_by("pk")
+    services.declare_filing(actor=operator, filing_id=first.pk)
+    address = operator_client.post(f"/smartgate/import/{one.pk}/declare/").headers["Location"]
+    assert [item.filing_id for item in Batch.unscoped.get().items.all()] == [second.pk]
+    shown = operator_client.get(address).context["shown"]
+    assert "全部已申报" in operator_client.post(address, {"shown": shown}, follow=True).content.decode()
+
+
+def test_a_workbook_with_nothing_left_to_declare_says_so(operator, operator_client):
+    one = stored_workbook(operator, 1)
+    services.declare_filing(actor=operator, filing_id=Filing.unscoped.get().pk)
+    page = operator_client.post(f"/smartgate/import/{one.pk}/declare/", follow=True).content.decode()
+    assert "该文件的单据都已申报或删除" in page
+    assert not Batch.unscoped.exists()
+
+
+def test_unsigned_too_what_was_shown_is_what_is_declared(operator, operator_client):
+    changed, same = drafts(operator, 2)
+    batch = batch_of(operator, [changed, same])
+    address = f"/smartgate/declare/{batch.pk}/"
+    shown = operator_client.get(address).context["shown"]
+    services.save_filing(actor=operator, filing_id=changed.pk, header=header(remark="改过", bind_key_info="辽B20000"), lines=[line()])
+    page = operator_client.post(address, {"shown": f"{shown} x:1 7: {'9' * 30}:1"}, follow=True)
+    assert statuses() == [FilingStatus.DRAFT, FilingStatus.DECLARED]
+    assert "已被其他用户修改" in page.content.decode()
+    # Nothing shown, nothing declared; shown as it is now, it is.
+    operator_client.post(address)
+    assert statuses() == [FilingStatus.DRAFT, FilingStatus.DECLARED]
+    operator_client.post(address, {"shown": page.context["shown"]})
+    assert statuses() == [FilingStatus.DECLARED] * 2
+
+
+def test_those_refused_come_last(operator, operator_client):
+    filings = drafts(operator, 3)
+    batch = batch_of(operator, filings)
+    batch.items.filter(filing=filings[0]).update(reason="已有一票未办结的申报")
+    left = operator_client.get(f"/smartgate/declare/{batch.pk}/").context["left"]
+    assert [item.filing_id for item, _text in left] == [filings[1].pk, filings[2].pk, filings[0].pk]
+
+
+def test_a_page_of_many_asks_the_database_no_more_than_one_of_few(operator, operator_client, django_assert_max_num_queries):
+    batch = batch_of(operator, drafts(operator, 60))
+    with django_assert_max_num_queries(30):
+        operator_client.get(f"/smartgate/declare/{batch.pk}/")
 
 
 def test_ticked_filings_that_may_not_be_declared_are_left_out(operator, other_operator, operator_client):
