@@ -19,6 +19,7 @@ from core.forms.lines import small_number
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
 from core.workflow import ActionRefused
+from smartgate import cautions
 from smartgate.batches import queries, services
 from smartgate.batches.models import Batch, BatchItem
 from smartgate.importing.models import Import
@@ -120,13 +121,16 @@ class BatchView(BatchPage, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         left = list(queries.left_of(self.stored, SHOWN))
+        filings = [item.filing for item in left]
+        told = cautions.of_filings(self.user, filings)
         counts = queries.counts_of(self.stored)
         bound = self.user.ic_card_no
         return super().get_context_data(
             **kwargs,
             batch=self.stored,
             counts=counts,
-            left=list(zip(left, texts_to_sign(actor=self.user, filings=[item.filing for item in left]), strict=True)),
+            left=list(zip(left, told, texts_to_sign(actor=self.user, filings=filings), strict=True)),
+            cautioned=sum(1 for one in told if one),
             shown=" ".join(f"{item.pk}:{item.filing.lock_version}" for item in left),
             later=counts.left - len(left),
             declared=list(queries.declared_of(self.stored, SHOWN_DECLARED)),

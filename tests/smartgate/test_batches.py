@@ -3,6 +3,8 @@
 import html
 import re
 from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -11,15 +13,16 @@ from django.utils import timezone
 from accounts.models import SignatureEvidence, User
 from relay.models import OutboundMessage
 from simulators.cards.keys import KeyType
-from smartgate import services, tasks
+from smartgate import cautions, services, tasks
 from smartgate.batches import services as batches
 from smartgate.batches.models import Batch, BatchItem
+from smartgate.cautions import CautionCode as Code
 from smartgate.importing import services as importing
 from smartgate.models import Filing, FilingStatus
 from tests.accounts.card_holders import bind, card_of, signed
 from tests.cards import Authorities, Card
 from tests.races import at_once
-from tests.smartgate.factories import header, line, make_filing
+from tests.smartgate.factories import CONTAINER_LINE, header, line, make_bill, make_filing
 from tests.smartgate.workbooks import filing_rows, imported
 from tests.smartgate.workbooks import workbook as made
 
@@ -223,13 +226,58 @@ def test_those_refused_come_last(operator, operator_client):
     batch = batch_of(operator, filings)
     batch.items.filter(filing=filings[0]).update(reason="已有一票未办结的申报")
     left = operator_client.get(f"/smartgate/declare/{batch.pk}/").context["left"]
-    assert [item.filing_id for item, _text in left] == [filings[1].pk, filings[2].pk, filings[0].pk]
+    assert [item.filing_id for item, *_told in left] == [filings[1].pk, filings[2].pk, filings[0].pk]
 
 
 def test_a_page_of_many_asks_the_database_no_more_than_one_of_few(operator, operator_client, django_assert_max_num_queries):
-    batch = batch_of(operator, drafts(operator, 60))
+    make_bill(operator, total_weight=Decimal(1))
+    make_filing(operator, bind_key_info="辽A00001", lines=[services.LineEntry(**CONTAINER_LINE)], container_weight=Decimal(2200))
+    Filing.unscoped.update(status=FilingStatus.STORED, version=1, message_id=uuid4(), declared_at=timezone.now())
+    lines = [line(), services.LineEntry(**CONTAINER_LINE)]
+    many = [make_filing(operator, bind_key_info=f"辽B2{number:04d}", lines=lines, container_weight=Decimal(2200)) for number in range(60)]
+    batch = batch_of(operator, many)
     with django_assert_max_num_queries(30):
-        operator_client.get(f"/smartgate/declare/{batch.pk}/")
+        page = operator_client.get(f"/smartgate/declare/{batch.pk}/")
+    assert [{caution.code for caution in told} for _item, told, _text in page.context["left"]] == [
+        {Code.BILL_WEIGHT, Code.CONTAINER_OPEN}
+    ] * 60
+
+
+@pytest.mark.covers("SGW-11")
+class TestCautions:
+    def shown(self, operator, operator_client, filings):
+        return operator_client.get(f"/smartgate/declare/{batch_of(operator, filings).pk}/")
+
+    def test_each_filing_tells_its_own_above_what_is_signed(self, operator, operator_client):
+        doubtful, ordinary = make_filing(operator, vehicle_weight=Decimal("8.6")), make_filing(operator, bind_key_info="辽A00001")
+        response = self.shown(operator, operator_client, [doubtful, ordinary])
+        page = response.content.decode()
+        assert "申报前检查：1 票有提醒" in page
+        first, second = page.split("data-item=")[1:]
+        assert first.index("像是按吨填写的") < first.index("data-sign-text")
+        assert "像是按吨填写的" not in second
+
+    def test_they_are_those_of_each_filings_own_page(self, operator, other_operator, operator_client):
+        """The bill is one that the filings of the batch share, and the open ones are those of others: nobody counts against himself."""
+        make_bill(operator, total_weight=Decimal(60_000))
+        box = services.LineEntry(**CONTAINER_LINE)
+        theirs = make_filing(other_operator, bind_key_info="辽A00002", lines=[box], container_weight=Decimal(2200))
+        services.declare_filing(actor=other_operator, filing_id=theirs.pk)
+        filings = [
+            make_filing(operator, bind_key_info="辽A00002"),
+            make_filing(operator, bind_key_info="辽A00003", lines=[line(pickup_weight=Decimal(20_000), voyage_no="0127W"), line(), box]),
+            make_filing(operator, bind_key_info="辽A00004", lines=[line(object_id="OTHER1")]),
+            make_filing(operator, bind_key_info="辽A00005", lines=[line(object_id="OTHER1", voyage_no="9")]),
+        ]
+        left = self.shown(operator, operator_client, filings).context["left"]
+        told = [found for _item, found, _text in left]
+        assert told == [cautions.of_filing(operator, filing, list(filing.lines.all())) for filing in filings]
+        assert all(told)
+
+    def test_a_vehicle_twice_in_one_batch_is_told_beforehand(self, operator, operator_client):
+        filings = [make_filing(operator), make_filing(operator, bind_key_info="辽A00001"), make_filing(operator)]
+        left = self.shown(operator, operator_client, filings).context["left"]
+        assert [[caution.code for caution in told] for _item, told, _text in left] == [[], [], [Code.OPEN_VEHICLE]]
 
 
 def test_ticked_filings_that_may_not_be_declared_are_left_out(operator, other_operator, operator_client):
