@@ -1,11 +1,12 @@
 """From rows to filings: the page's forms say what is wrong, in the cell where it is."""
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.utils.translation import gettext as _
@@ -20,6 +21,12 @@ from smartgate.services import HEADER_NAMES, LINE_NAMES, FilingHeader, LineEntry
 
 Texts = dict[str, str]
 
+#: Our longest field takes 1000 characters, Excel's cells 32,767; a file made to harm names one string of megabytes in every cell.
+LONGEST_CELL: Final = 2000
+LONGEST_GROUP: Final = 100
+#: What is wrong quotes what was typed; more of it tells nobody more.
+LONGEST_MESSAGE: Final = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -29,6 +36,9 @@ class Problem:
     column: int | None
     heading: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", self.message[:LONGEST_MESSAGE])
 
     def as_list(self) -> list[Any]:
         """As it is stored."""
@@ -101,13 +111,15 @@ class _Reader:
             parts[column.is_line][column.name] = text
             if problem:
                 wrong[column.is_line][column.name] = problem
-        group = cells[self.group_at]
-        merged = [
-            _("该行有合并单元格（%(where)s）。请取消合并，每行都填写。") % {"where": where}
-            for first, last, where in self._merged
-            if first <= number <= last
-        ]
-        return _Row(number, "" if is_empty(group) else _plain(group.value), parts[False], parts[True], wrong, merged)
+        whole = []
+        at = bisect_right(self._merged, number, key=lambda one: one[0]) - 1
+        if at >= 0 and number <= self._merged[at][1]:
+            whole.append(_("该行有合并单元格（%(where)s）。请取消合并，每行都填写。") % {"where": self._merged[at][2]})
+        group = "" if is_empty(cells[self.group_at]) else _plain(cells[self.group_at].value)
+        if len(group) > LONGEST_GROUP:
+            whole.append(_("序号过长，最多 %(most)s 个字。") % {"most": LONGEST_GROUP})
+            group = ""
+        return _Row(number, group, parts[False], parts[True], wrong, whole)
 
     def problem(self, row: int, is_line: bool, name: str, message: str) -> Problem:
         place = self.places.get((is_line, name))
@@ -209,6 +221,8 @@ def _text(column: Column, cell: Any) -> tuple[str, str]:
     if isinstance(value, int | float):
         return _number(column, value)
     text = str(value).strip()
+    if len(text) > LONGEST_CELL:
+        return "", _("单元格内容过长，有 %(count)s 个字。") % {"count": len(text)}
     return (unicodedata.normalize("NFKC", text) if column.is_code else text), ""
 
 

@@ -31,10 +31,10 @@ def template() -> bytes:
     return buffer.getvalue()
 
 
-def marked(sheet: Sheet, problems: Iterable[Sequence[Any]], *, width: int) -> bytes:
+def marked(sheet: Sheet, problems: Iterable[Sequence[Any]]) -> bytes:
     """The sheet as its user filled it in, rows and columns where they were; wrong cells coloured and commented, all of it told in 错误.
 
-    `width`: how many cells its longest row has; 错误 stands behind them, where the sheet has no such column yet.
+    错误 stands behind the longest row, where the sheet has no such column yet.
     """
     by_row: dict[int, list[Sequence[Any]]] = {}
     for problem in problems:
@@ -44,7 +44,7 @@ def marked(sheet: Sheet, problems: Iterable[Sequence[Any]], *, width: int) -> by
     if plain_heading(ERRORS) in plain:
         errors_at = plain.index(plain_heading(ERRORS))
     else:
-        headings += [""] * (width - len(headings))
+        headings += [""] * (sheet.widest - len(headings))
         errors_at = len(headings)
         headings.append(ERRORS)
     with _book() as (book, buffer):

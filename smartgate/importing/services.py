@@ -1,6 +1,8 @@
 """Every write to an import. A worker may die anywhere: what it had committed stays, another goes on from there (docs/adr/0103)."""
 
 import hashlib
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -28,6 +30,10 @@ MOST_KEPT: Final = 100
 PORTION: Final = 200
 #: A worker that has not reported for so long is thought dead. A portion takes a second, marking ten thousand rows half a minute.
 LEASE: Final = timedelta(seconds=180)
+#: A check takes half a minute for MOST_ROWS; one that takes so long is of a file made to take for ever.
+MOST_TIME: Final = timedelta(minutes=10)
+#: Ten in every row: whoever has more has made the same mistake all over the sheet, and needs to be told once.
+MOST_PROBLEMS: Final = 100_000
 #: A workbook that has brought down so many workers is not tried again.
 MOST_ATTEMPTS: Final = 3
 
@@ -166,27 +172,30 @@ def _check(one: Import, lease: UUID) -> None:
     good = bad = rows = problem_count = 0
     portion: list[checking.CheckedFiling] = []
     problems: list[list[Any]] = []
+    alive = _keeping(one.pk, lease)
     try:
-        with workbook.opened(content) as sheet:
+        with workbook.opened(content, alive) as sheet:
             for found in checking.filings_in(sheet):
                 portion.append(found)
                 rows += found.rows
                 good, bad = (good + 1, bad) if found.contents else (good, bad + 1)
                 problem_count += len(found.problems)
                 problems += [problem.as_list() for problem in found.problems]
+                if problem_count > MOST_PROBLEMS:
+                    raise workbook.WorkbookRefused(_too_many(problems[0]))
                 if len(portion) == PORTION:
                     _keep(one, lease, portion, good + bad - len(portion), rows)
                     portion = []
             _keep(one, lease, portion, good + bad - len(portion), rows)
-            notes, headings, width = sheet.notes, sheet.headings, sheet.widest
+            notes, headings = sheet.notes, sheet.headings
         if unknown := workbook.unknown_headings(headings):
             notes.append(_("“%(columns)s”列不是模板的列，没有读取。") % {"columns": _("、").join(unknown)})
         if not rows:
             raise workbook.WorkbookRefused(_("列名下面没有数据。请从第 2 行起填写后再上传。"))
         marked = b""
         if problems:
-            with workbook.opened(content) as again:
-                marked = documents.marked(again, problems, width=width)
+            with workbook.opened(content, alive) as again:
+                marked = documents.marked(again, problems)
     except workbook.WorkbookRefused as refusal:
         with transaction.atomic():
             ImportedFiling.unscoped.filter(upload=one).delete()
@@ -207,6 +216,35 @@ def _check(one: Import, lease: UUID) -> None:
             progress=rows,
         )
         ImportFile.unscoped.filter(upload=one).update(marked=marked)
+
+
+def _too_many(first: list[Any]) -> str:
+    row, _place, heading, message = first
+    return _("错误超过 %(most)s 处，已停止检查。多半是同一个错误重复出现，如第 %(row)s 行%(heading)s：%(message)s请改正后再上传。") % {
+        "most": MOST_PROBLEMS,
+        "row": row,
+        "heading": f"“{heading}”" if heading else "",
+        "message": message,
+    }
+
+
+def _keeping(import_id: int, lease: UUID) -> Callable[[], None]:
+    """To be called again and again while the workbook is read: holds the import longer in time. Raises LeaseLostError, WorkbookRefused."""
+    begun = told = time.monotonic()
+
+    def alive() -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - begun > MOST_TIME.total_seconds():
+            raise workbook.WorkbookRefused(
+                _("检查用了 %(minutes)s 分钟还没有完成，已停止。请拆成几个文件，或把数据复制到新下载的模板中再上传。")
+                % {"minutes": MOST_TIME.seconds // 60}
+            )
+        if now - told > LEASE.total_seconds() / 3:
+            told = now
+            _update(import_id, lease)
+
+    return alive
 
 
 def _keep(one: Import, lease: UUID, portion: list[checking.CheckedFiling], start: int, rows: int) -> None:

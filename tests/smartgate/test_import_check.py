@@ -228,7 +228,38 @@ def test_the_sheet_is_found_by_its_headings(operator):
         sheet.title = "11月"
         sheet.parent.move_sheet(sheet, 2)
 
-    assert imported(operator, made(filing_rows(), change)).good_count == 1
+    one = imported(operator, made(filing_rows(), change))
+    assert (one.good_count, one.notes) == (1, ["读取的是工作表“11月”。"])
+
+
+def copied(sheet, title):
+    """The sheet once more, as it is now, under another name and in front of it."""
+    copy = sheet.parent.copy_worksheet(sheet)
+    copy.title = title
+    sheet.parent.move_sheet(copy, -3)
+    return copy
+
+
+def test_the_sheet_of_the_templates_name_is_read_whatever_others_have(operator):
+    """Last week's sheet has the column that most never need; this week's has not."""
+
+    def change(sheet):
+        copied(sheet, "上周").cell(2, PLACES[False, "bind_key_info"] + 1).value = "辽B99999"
+        sheet.delete_cols(PLACES[False, "plate_verified"] + 1)
+
+    one = imported(operator, made(filing_rows(), change))
+    assert [filing.contents["header"]["bind_key_info"] for filing in one.filings.all()] == ["辽B12345"]
+    assert one.notes == ["读取的是工作表“申报单”；“上周”也有模板的列，没有读取。请核对要导入的数据是否都在“申报单”中。"]
+
+
+def test_which_of_two_sheets_is_not_guessed(operator):
+    def change(sheet):
+        copied(sheet, "上周")
+        sheet.title = "本周"
+
+    one = imported(operator, made(filing_rows(), change))
+    assert (one.state, one.filings.count()) == ("refused", 0)
+    assert "“上周”、“本周”都有模板的列" in one.refusal
 
 
 def test_the_marked_workbook_keeps_everything_and_tells_what_is_wrong(operator):

@@ -4,14 +4,16 @@ import io
 import re
 import tracemalloc
 import zipfile
+from types import SimpleNamespace
+from unittest import mock
 
 import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from smartgate.importing import workbook
+from smartgate.importing import services, workbook
 from smartgate.importing.models import Import
-from tests.smartgate.workbooks import filing_rows, imported, problems_in, repacked
+from tests.smartgate.workbooks import PLACES, filing_rows, imported, problems_in, repacked
 from tests.smartgate.workbooks import workbook as made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.covers("SGW-10")]
@@ -82,6 +84,64 @@ def another_workbook():
     return saved.getvalue()
 
 
+SHEET_XML = "xl/worksheets/sheet1.xml"
+
+
+def inside(more, rows=None):
+    """A workbook with something more among its rows."""
+    return repacked(
+        made(filing_rows() if rows is None else rows), part(SHEET_XML, lambda data: data.replace(b"</sheetData>", more + b"</sheetData>"))
+    )
+
+
+def behind(more, rows):
+    """A workbook with something more behind its rows."""
+    return repacked(made(rows), part(SHEET_XML, lambda data: data.replace(b"</sheetData>", b"</sheetData>" + more)))
+
+
+def renamed(old, new, change=lambda data: data):
+    """A workbook with a part under another name, which content types and relations give."""
+    source = made(filing_rows())
+    with zipfile.ZipFile(io.BytesIO(source)) as archive:
+        held = archive.read(old)
+
+    def named(name, data):
+        if name == old:
+            return None
+        if name in ("[Content_Types].xml", "xl/_rels/workbook.xml.rels", "_rels/.rels"):
+            return data.replace(old.encode(), new.encode()).replace(old[3:].encode(), new[3:].encode())
+        return data
+
+    return repacked(source, named, {new: change(held)})
+
+
+def with_strings_elsewhere():
+    """A workbook whose content types name another part for its strings."""
+    kind = b'<Override PartName="/xl/s.bin" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+    types = part(
+        "[Content_Types].xml",
+        lambda data: re.sub(rb"<Override[^>]*sharedStrings[^>]*>", b"", data).replace(b"</Types>", kind + b"</Types>"),
+    )
+    return repacked(made(filing_rows()), types, {"xl/s.bin": DOCTYPE + b"<sst/>"})
+
+
+def packed_otherwise(method):
+    """A workbook whose last part is packed by a method that Excel does not have."""
+    kept = io.BytesIO(made(filing_rows()))
+    with zipfile.ZipFile(kept, "a", method) as archive:
+        archive.writestr("docProps/custom.xml", b"<a/>")
+    return kept.getvalue()
+
+
+def torn():
+    """A workbook with one of its parts overwritten in the zip."""
+    content = bytearray(made(filing_rows()))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        at = archive.getinfo(SHEET_XML).header_offset + 30 + len(SHEET_XML)
+    content[at + 5 : at + 60] = b"\xff" * 55
+    return bytes(content)
+
+
 DOCTYPE = b'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
 REFUSED = {
     "broken in the middle": (lambda: made(filing_rows())[:4000], "已损坏"),
@@ -134,6 +194,46 @@ REFUSED = {
     "a column missing": (lambda: made(filing_rows(), lambda sheet: sheet.delete_cols(4)), "缺少列"),
     "a column twice": (lambda: made(filing_rows(), lambda sheet: sheet.insert_cols(60) or _twice(sheet)), "不止一次"),
     "too many columns": (lambda: made(filing_rows(), _far), "超过 100 列"),
+    "a row beyond Excel's last": (lambda: inside(b'<row r="999999999"><c r="A9"><v>1</v></c></row>'), "已损坏"),
+    "a column beyond Excel's last": (lambda: inside(b'<row r="9"><c r="XFE9"><v>1</v></c></row>'), "已损坏"),
+    "cells without places beyond Excel's last": (lambda: inside(b'<row r="9">' + b"<c/>" * 16_385 + b"</row>"), "已损坏"),
+    "rows and rows with nothing in them": (lambda: inside(b'<row ht="9"/>' * 200_001), "行过多"),
+    "elements that are kept to the end": (lambda: inside(b"<x/>" * 250_001), "内部结构过于庞大"),
+    "elements kept within one row": (lambda: inside(b'<row r="9">' + b"<x/>" * 250_001 + b"</row>"), "内部结构过于庞大"),
+    "a formula longer than Excel's": (
+        lambda: inside(b'<row r="9"><c r="A9"><f t="shared" si="0">' + b"1+" * 4097 + b"</f></c></row>"),
+        "已损坏",
+    ),
+    "merged cells by the ten thousand": (
+        lambda: behind(b"<mergeCells>" + b'<mergeCell ref="A2:B3"/>' * 10_001 + b"</mergeCells>", filing_rows()),
+        "合并单元格过多",
+    ),
+    "the workbook under another name": (
+        lambda: repacked(renamed("xl/workbook.xml", "xl/wb.bin"), lambda name, data: data, {"xl/workbook.xml": b"<a/>"}),
+        "结构与 Excel 保存的不同",
+    ),
+    "the sheet under another name": (
+        lambda: renamed(SHEET_XML, "xl/data.bin", lambda data: data.replace(b"<worksheet", DOCTYPE + b"<worksheet", 1)),
+        "结构与 Excel 保存的不同",
+    ),
+    "the strings under another name": (with_strings_elsewhere, "结构与 Excel 保存的不同"),
+    "a sheet that is called a chart": (
+        lambda: repacked(
+            made(filing_rows()),
+            part("xl/_rels/workbook.xml.rels", lambda data: data.replace(b"relationships/worksheet", b"relationships/chartsheet")),
+        ),
+        "结构与 Excel 保存的不同",
+    ),
+    "huge structure with a large ending": (
+        lambda: repacked(made(filing_rows()), lambda name, data: data, {"xl/x.XML": b"<a/>" + b" " * (6 * 1024 * 1024)}),
+        "样式或结构信息过大",
+    ),
+    "huge structure with any ending": (
+        lambda: repacked(made(filing_rows()), lambda name, data: data, {"xl/x.bin": b"<a/>" + b" " * (6 * 1024 * 1024)}),
+        "样式或结构信息过大",
+    ),
+    "packed in a way that asks for memory": (lambda: packed_otherwise(zipfile.ZIP_LZMA), "已损坏"),
+    "torn in the middle": (torn, "已损坏"),
 }
 
 
@@ -189,3 +289,87 @@ def test_a_bomb_takes_no_memory():
 def test_strings_that_look_like_formulas_are_text(operator):
     one = imported(operator, made(filing_rows({"remark": "+86 13904110000"})))
     assert (problems_in(one), one.filings.get().contents["header"]["remark"]) == ([], "+86 13904110000")
+
+
+def test_a_large_picture_is_no_structure(operator):
+    content = repacked(made(filing_rows()), lambda name, data: data, {"xl/media/image1.png": b" " * (6 * 1024 * 1024)})
+    assert imported(operator, content).good_count == 1
+
+
+def test_rows_with_a_format_at_the_far_end_are_as_wide_as_what_is_in_them(monkeypatch):
+    """Sixteen thousand cells for each of a million rows were asked one by one whether they are empty."""
+    rows = b"".join(b'<row r="%d"><c r="XFD%d" s="1"/></row>' % (n, n) for n in range(3, 1003))
+    asked = mock.Mock(wraps=workbook.is_empty)
+    monkeypatch.setattr(workbook, "is_empty", asked)
+    with workbook.opened(inside(rows)) as sheet:
+        assert [number for number, _cells in sheet.rows()] == [2]
+    assert asked.call_count < 1000 * workbook.MOST_COLUMNS
+
+
+def test_rows_that_the_file_skips_cost_next_to_nothing(monkeypatch):
+    """A stray cell in Excel's last row: a million rows to openpyxl, each the same."""
+    last = workbook.LAST_ROW
+    asked = mock.Mock(wraps=workbook.is_empty)
+    monkeypatch.setattr(workbook, "is_empty", asked)
+    with workbook.opened(inside(f'<row r="{last}"><c r="A{last}"><v>1</v></c></row>'.encode())) as sheet:
+        assert [number for number, _cells in sheet.rows()] == [2, last]
+    assert asked.call_count < 1000
+
+
+def test_cells_out_of_their_order_are_read():
+    """openpyxl takes a row for as wide as its last cell."""
+    with workbook.opened(inside(b'<row r="3"><c r="D3"><v>7</v></c><c r="A3"><v>1</v></c></row>')) as sheet:
+        assert [(cells[0].value, cells[3].value) for number, cells in sheet.rows() if number == 3] == [(1, 7)]
+
+
+def test_merged_cells_one_over_the_other_are_told_once_a_row(operator):
+    rows = [row for _number in range(30) for row in filing_rows()]
+    merged = b"".join(b'<mergeCell ref="A%d:Z40"/>' % (n % 20 + 2) for n in range(1000))
+    one = imported(operator, behind(b"<mergeCells>" + merged + b"</mergeCells>", rows))
+    assert [(row, heading) for row, heading, _message in problems_in(one)] == [(row, "") for row in range(2, 32)]
+
+
+def test_the_same_mistake_all_over_a_sheet_is_told_once(operator, monkeypatch):
+    monkeypatch.setattr(services, "MOST_PROBLEMS", 3)
+    one = imported(operator, made([row for _number in range(5) for row in filing_rows({"customs_code": "9999"})]))
+    assert (one.state, one.filings.count()) == ("refused", 0)
+    assert "错误超过 3 处" in one.refusal
+    assert "第 2 行“关区代码”：代码“9999”不在关区代码表中" in one.refusal
+
+
+def test_a_string_of_a_megabyte_is_not_quoted(operator):
+    """One string of the file, named in every cell: each error would quote it."""
+
+    def change(sheet):
+        sheet.cell(2, PLACES[False, "customs_code"] + 1).value = "9" * 30_000
+        sheet.cell(2, 1).value = "序" * 30_000
+        sheet.cell(2, PLACES[False, "bind_key_info"] + 1).value = "辽" * 1500
+
+    problems = problems_in(imported(operator, made(filing_rows(), change)))
+    assert {heading for _row, heading, _message in problems} == {"", "关区代码", "绑定介质关键信息"}
+    assert "单元格内容过长，有 30000 个字。" in {message for _row, _heading, message in problems}
+    assert max(len(message) for _row, _heading, message in problems) <= 300
+
+
+def clock(monkeypatch, seconds):
+    """Every look at the clock is so many seconds after the last."""
+    times = iter(range(0, 1_000_000, seconds))
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: next(times)))
+
+
+def test_who_is_still_reading_keeps_the_import(operator, monkeypatch):
+    """Marking writes nothing to the database for half a minute, and on a busy machine for longer than a lease."""
+    content = made([row for _number in range(4) for row in filing_rows({"customs_code": "9999"})])
+    clock(monkeypatch, 61)
+    with mock.patch.object(services, "_update", wraps=services._update) as update:
+        one = imported(operator, content)
+    assert one.state == "checked"
+    # Once to begin with, once for what another left, once for the portion; and then for each row, twice.
+    assert update.call_count == 3 + 2 * 4
+
+
+def test_a_check_without_end_is_ended(operator, monkeypatch):
+    clock(monkeypatch, 601)
+    one = imported(operator, made(filing_rows()))
+    assert (one.state, one.is_working) == ("refused", False)
+    assert "检查用了 10 分钟还没有完成" in one.refusal
