@@ -68,7 +68,7 @@ class AmendFilingView(ChangePage):
     title = gettext_lazy("变更")
     own = states.AMEND
     template_name = "smartgate/amend.html"
-    declare_question = gettext_lazy("确定要申报该票单据的变更吗？海关接受前，仍以海关现持有的版本为准。")
+    declare_question = gettext_lazy("是否要申报该票单据的变更？海关接受前，仍以海关现持有的版本为准。")
 
     def page_title(self) -> str:
         return _("变更 %(key)s") % {"key": self.stored.bind_key_info}
@@ -165,7 +165,7 @@ class VoidFilingView(ChangePage):
     own = states.VOID
     template_name = "smartgate/void.html"
     readonly = True
-    declare_question = gettext_lazy("确定要申报删除该票单据吗？海关接受后该票作废，不能恢复。")
+    declare_question = gettext_lazy("是否确认申报该数据？海关接受后该票作废，不能恢复。")
 
     def page_title(self) -> str:
         return _("删单 %(key)s") % {"key": self.stored.bind_key_info}

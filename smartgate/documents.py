@@ -48,7 +48,7 @@ def filing_sheet(*, filing: Filing, lines: Iterable[FilingLine], enterprise_name
         printed_by=printed_by,
         printed_at=printed_at,
         running_head=_("智能卡口散杂货申报单　车次确认编号 %(trip_no)s　%(status)s　%(version)s")
-        % {"trip_no": filing.trip_no, "status": filing.status_label, "version": _version(filing)},
+        % {"trip_no": filing.trip_no, "status": filing.get_status_display(), "version": _version(filing)},
         mark=str(_MARKS.get(FilingStatus(filing.status), "")),
     )
     sheet.add(
@@ -80,7 +80,7 @@ def _header(filing: Filing) -> Fields:
             (_label(filing, "data_center_no"), filing.data_center_no),
             (_label(filing, "trip_no"), filing.trip_no),
             (_label(filing, "customs_code"), _coded(rules.CUSTOMS_DISTRICTS, filing.customs_code)),
-            (_label(filing, "status"), filing.status_label),
+            (_label(filing, "status"), filing.get_status_display()),
             (_label(filing, "entered_at"), f"{timezone.localtime(filing.entered_at):%Y-%m-%d}"),
             (_label(filing, "credit_code"), filing.credit_code),
             (_label(filing, "organisation_code"), filing.organisation_code),

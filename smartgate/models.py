@@ -35,7 +35,7 @@ class FilingStatus(models.TextChoices):
 
     @property
     def query_label(self) -> str | Promise:
-        """How the query names the state: 海关入库成功 is 海关审核通过 there (M4 §3.2.1). Translated when it is shown."""
+        """How query and statistics name the state: 海关入库成功 is 海关审核通过 there alone (M4 §3.2.1). Translated when it is shown."""
         return _("海关审核通过") if self is FilingStatus.STORED else self.label
 
 
@@ -260,11 +260,6 @@ class Filing(models.Model):
         """Under this name the relay keeps this filing's messages in order. By a number that receipts carry, too: whose they are is
         known without asking the database."""
         return subject_of(self.data_center_no)
-
-    @property
-    def status_label(self) -> str:
-        """The state as the query page names it."""
-        return str(FilingStatus(self.status).query_label)
 
 
 class FilingLine(models.Model):

@@ -50,7 +50,7 @@ def _from(*sources: S) -> frozenset[str]:
 
 TABLE = StateTable(
     initial=S.DRAFT,
-    labels={status.value: status.query_label for status in S},
+    labels={status.value: status.label for status in S},
     transitions=[
         Transition(_from(S.DRAFT, S.REJECTED, S.RELAY_FAILED), Event.DECLARE, S.DECLARED),
         Transition(_from(S.DECLARED), Event.RELAYED, S.RELAYED),

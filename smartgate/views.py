@@ -23,6 +23,7 @@ from accounts.rights import Right
 from accounts.services.card_signing import CardRefused, Presented
 from accounts.services.evidence import files
 from accounts.signing import signing_request
+from core import shell
 from core.archives import packed
 from core.forms.cautions import Caution
 from core.forms.lines import small_number
@@ -42,14 +43,14 @@ from smartgate.forms import FilingForm, FilingLineForm
 from smartgate.models import BindKeyType, Filing, FilingStatus, Outcome
 from smartgate.tables import STATUS_COLOURS, FilingTable
 
-#: Icons of the row actions of M4 §3.2.2; 复制 is on the filing's own page.
+#: Icons of the row actions, in the order of M4 §3.2.2; 复制 is on the filing's own page.
 _ACTION_ICONS = {
     states.VIEW: "eye",
     states.EDIT: "pencil",
-    states.AMEND: "file-pencil",
-    states.VOID: "file-x",
     states.DELETE: "trash",
+    states.VOID: "file-x",
     states.RECEIPTS: "receipt",
+    states.AMEND: "file-pencil",
     states.PRINT: "printer",
 }
 #: While a filing is in one of these, something is about to happen to it: its page looks again by itself.
@@ -68,6 +69,12 @@ OF_THE_VEHICLE = ("bind_key_info", "plate_verified", "vehicle_weight", "trailer_
 def url_of(action: states.Action, filing: Filing) -> str:
     """Where an action on a filing is asked for."""
     return reverse("smartgate:detail" if action is states.VIEW else f"smartgate:{action.name}", args=[filing.pk])
+
+
+def _deletion_of(filing: Filing) -> tuple[str, str]:
+    """What 删除 asks, wherever it is pressed (M4 §3.1.2, §3.2.2.3), and where it is posted: of the version that the page shows."""
+    question = _("是否确认删除该数据？车次确认编号 %(trip_no)s，删除后不可恢复，只能重新录入，请谨慎操作！") % {"trip_no": filing.trip_no}
+    return question, f"{url_of(states.DELETE, filing)}?lock_version={filing.lock_version}"
 
 
 class FilingPage(WorkPageMixin):
@@ -104,16 +111,14 @@ class FilingListView(QueryPageView):
         return queries.filings_for(self.request.user)
 
     def row_actions(self, user: Any, row: Filing) -> Sequence[RowAction]:
+        def offered(action: states.Action, icon: str) -> RowAction:
+            if action is not states.DELETE:
+                return RowAction(action.label, url_of(action, row), icon)
+            question, url = _deletion_of(row)
+            return RowAction(action.label, url, icon, method="post", confirm=question, answer=_("确认"))
+
         return [
-            RowAction(
-                action.label,
-                f"{url_of(action, row)}?lock_version={row.lock_version}" if action is states.DELETE else url_of(action, row),
-                icon,
-                method="post" if action is states.DELETE else "get",
-                confirm=_("确认删除车次确认编号为 %(trip_no)s 的单据吗？删除后不可恢复。") % {"trip_no": row.trip_no}
-                if action is states.DELETE
-                else False,
-            )
+            offered(action, icon)
             for action, icon in _ACTION_ICONS.items()
             if states.may(
                 action,
@@ -188,6 +193,12 @@ class FilingEntryPage(FilingPage, EntryPage):
             messages.error(self.request, _("单据已暂存，但未能申报：%(reason)s") % {"reason": refusal})
             return HttpResponseRedirect(url_of(self.own, filing))
         return self._show(filing, self.sent_text())
+
+    def delete_button(self) -> Button:
+        """删除 of the stored filing; grey where its state does not allow it (M4 §3.1.2)."""
+        question, url = _deletion_of(self.stored)
+        is_allowed = states.may(states.DELETE, user=self.user, status=self.stored.status)
+        return Button(states.DELETE.label, "trash", url=url, enabled=is_allowed, question=question, answer=_("确认"))
 
     def saved_text(self, filing: Filing) -> str:
         """What is said after 暂存."""
@@ -289,7 +300,7 @@ def header_of(filing: Filing) -> dict[str, Any]:
         **services.header_values(filing),
         "data_center_no": filing.data_center_no,
         "trip_no": filing.trip_no,
-        "status": filing.status_label,
+        "status": filing.get_status_display(),
         "entered_at": f"{timezone.localtime(filing.entered_at):%Y-%m-%d}",
         "credit_code": filing.credit_code,
         "organisation_code": filing.organisation_code,
@@ -362,6 +373,9 @@ class EditFilingView(FilingEntryPage):
         # What stores or declares is refused, and put into the audit trail, by its service.
         return None if action in ("save", "declare_confirmed") else self._refuse_editing()
 
+    def buttons(self) -> Sequence[Button]:
+        return [*super().buttons(), self.delete_button()]
+
     def _refuse_editing(self) -> HttpResponse | None:
         try:
             states.require(states.EDIT, self.stored.status)
@@ -402,6 +416,9 @@ class FilingView(FilingEntryPage):
 
     def new_url(self) -> str:
         return super().new_url() if self.user.has_right(Right.SMARTGATE_EDIT) else ""
+
+    def buttons(self) -> Sequence[Button]:
+        return [*super().buttons(), self.delete_button()]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         signatures = queries.signatures_of(self.user, self.stored)
@@ -520,13 +537,14 @@ class SignatureView(FilingPage, View):
 
 
 class DeleteFilingView(FilingPage, View):
-    """删除, after the list has asked (M4 §3.2.2.3)."""
+    """删除, after the list or the filing's own page has asked (M4 §3.1.2, §3.2.2.3)."""
 
     title = gettext_lazy("删除")
     right = Right.SMARTGATE_EDIT
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        pages = [url_of(action, self.stored) for action in (states.VIEW, states.EDIT)]
         try:
             shown = request.GET.get("lock_version", "")
             services.delete_filing(
@@ -536,6 +554,10 @@ class DeleteFilingView(FilingPage, View):
             raise Http404 from None
         except ActionRefused as refusal:
             messages.error(request, str(refusal))
-        else:
-            messages.success(request, _("删除成功。"))
+            return HttpResponseRedirect(safe_next(request, url_of(states.VIEW, self.stored)))
+        # What is gone has no page to come back to, and nothing typed into one is of use.
+        for page in pages:
+            shell.close_page(request, page)
+            shell.draft_saved(request, page)
+        messages.success(request, _("删除成功。"))
         return HttpResponseRedirect(safe_next(request, reverse("smartgate:list")))

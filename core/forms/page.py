@@ -34,7 +34,10 @@ def replaced(data: Any, values: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One button on top of the page: `action` submits the form, `url` leads elsewhere; neither of them when it is not enabled."""
+    """One button on top of the page: `action` submits the form, `url` leads elsewhere; neither of them when it is not enabled.
+
+    With a `question` it asks first, in place and without a script, and `answer` posts to `url`.
+    """
 
     label: str | Promise
     icon: str
@@ -43,6 +46,8 @@ class Button:
     enabled: bool = True
     #: The link starts anew: what was typed on this page is forgotten (after a question).
     discards: bool = False
+    question: str = ""
+    answer: str | Promise = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class EntryPage(TemplateView):
     readonly = False
     can_save = True
     can_declare = True
-    declare_question: str | Promise = gettext_lazy("确定要申报该票单据吗？申报后不能再修改。")
+    declare_question: str | Promise = gettext_lazy("是否要申报该票单据？")
 
     # -- What an application gives ----------------------------------------------------------------
 

@@ -16,7 +16,8 @@ class RowAction:
     """One action of the column 操作.
 
     `method` "get" makes a link, "post" a button in a form of its own. `confirm` asks first, in place and without a script;
-    True asks 确认…？, a text asks just that. Only a post asks: a link changes nothing. `icon` is a name for the `icon` tag.
+    True asks 确认…？, a text asks just that, and `answer` is on the button that does it, 确定 when left out.
+    Only a post asks: a link changes nothing. `icon` is a name for the `icon` tag.
     """
 
     label: str | Promise
@@ -24,6 +25,7 @@ class RowAction:
     icon: str = ""
     method: str = "get"
     confirm: bool | str | Promise = False
+    answer: str | Promise = ""
 
     def __post_init__(self) -> None:
         if self.method not in {"get", "post"}:
@@ -70,5 +72,5 @@ def _drawn(action: RowAction, hidden: SafeString) -> SafeString:
         action.url,
         hidden,
         action.question,
-        _("确定"),
+        action.answer or _("确定"),
     )

@@ -88,7 +88,13 @@ class _DayRangeWidget(forms.MultiWidget):
             )
             for widget, suffix, shown, word in zip(self.widgets, _SUFFIXES, values, (_("从"), _("至")), strict=True)
         ]
-        return format_html('<div class="listing-days">{}<span aria-hidden="true">{}</span>{}</div>', inputs[0], _("至"), inputs[1])
+        return format_html(
+            '<div class="listing-days"><span aria-hidden="true">{}</span>{}<span aria-hidden="true">{}</span>{}</div>',
+            _("从"),
+            inputs[0],
+            _("至"),
+            inputs[1],
+        )
 
     #: Set by the field it belongs to: a screen reader hears "录入时间 从".
     label: Any = ""

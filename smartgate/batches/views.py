@@ -163,7 +163,7 @@ class DeclareItemView(BatchPage, View):
         return JsonResponse(
             {
                 "declared": item.is_declared,
-                "label": str(item.filing.status_label),
+                "label": str(item.filing.get_status_display()),
                 "reason": "" if item.is_declared else item.reason,
                 "counts": {"declared": counts.declared, "failed": counts.failed, "waiting": counts.waiting},
             }

@@ -139,7 +139,7 @@ def _why_without_effect(filing: Filing, receipt: messages.Receipt, in_reply_to: 
             "current": filing.version,
         }
     if not states.TABLE.allows(filing.status, receipt.event):
-        return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.status_label}
+        return _("收到时单据状态为“%(state)s”，该回执不改变状态。") % {"state": filing.get_status_display()}
     return ""
 
 

@@ -43,7 +43,7 @@ def overtake(filing: Filing) -> None:
     change = versions.waiting(filing)
     if change is None:
         return
-    reason = _("海关答复前单据已变为“%(state)s”。") % {"state": filing.status_label}
+    reason = _("海关答复前单据已变为“%(state)s”。") % {"state": filing.get_status_display()}
     versions.end(change, Outcome.OVERTAKEN, at=filing.status_at, reason=reason)
     record(filing, change, "change_overtaken", reason=reason)
 
@@ -65,7 +65,7 @@ def apply_answer(filing: Filing, *, answer: str, number: int, in_reply_to: UUID 
         record(filing, change, "change_rejected", reason=note, message_id=message_id)
         return ""
     if change.outcome == Outcome.OVERTAKEN and not _was_decided_before(filing, change, at):
-        return _("收到时单据状态为“%(state)s”，变更已失效，该回执不改变单据。") % {"state": filing.status_label}
+        return _("收到时单据状态为“%(state)s”，变更已失效，该回执不改变单据。") % {"state": filing.get_status_display()}
     versions.end(change, Outcome.ACCEPTED, at=at, reason=note)
     if change.function == Function.DEL:
         _void(filing, change, at=at, note=note, message_id=message_id)

@@ -80,7 +80,7 @@ class EntryAlreadyDeclared(Exception):  # noqa: N818 - no error: what was asked 
     def __init__(self, filing: Filing) -> None:
         super().__init__(
             _("您提交的页面不是该票单据的最新情况：现为“%(state)s”，本次操作没有执行。请先查看状态说明与回执，再决定是否修改、重新申报。")
-            % {"state": filing.status_label}
+            % {"state": filing.get_status_display()}
             if filing.status in states.EDITABLE
             else _("该票单据已申报，请勿重复提交。")
         )

@@ -22,4 +22,4 @@ def filing_event(entry: AuditEntry) -> str:
     if name in AUDIT_LABELS:
         return str(AUDIT_LABELS[name])
     status = (entry.after or {}).get("status", "")
-    return str(FilingStatus(status).query_label) if status in FilingStatus.values else entry.action
+    return str(FilingStatus(status).label) if status in FilingStatus.values else entry.action

@@ -6,6 +6,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from devserver.cards import CARDS, DEMO_PIN
+from tests.e2e.conftest import tab_to
 
 OPERATORS, ADMINISTRATORS, OTHERS = (card.number for card in CARDS)
 
@@ -24,7 +25,7 @@ def ask_to_declare(page: Page) -> None:
     """申报, up to the question with the text that is to be signed."""
     page.get_by_role("button", name="申报").click()
     question = page.get_by_role("alertdialog")
-    expect(question).to_contain_text("确定要申报该票单据吗")
+    expect(question).to_contain_text("是否要申报该票单据？")
     expect(question.locator("#sign-text")).to_contain_text("智能卡口散杂货申报单")
 
 
@@ -38,6 +39,29 @@ def declare_with_card(page: Page, pin: str = DEMO_PIN) -> None:
     """申报 of the filing whose page is open, with the card in the reader, up to the filing's own page."""
     ask_to_declare(page)
     confirm_with_card(page, pin)
+    page.wait_for_url(re.compile(r"/filings/\d+/$"))
+
+
+def ask_by_keyboard(page: Page, question: str = "是否要申报该票单据？", *, signs: str = "智能卡口散杂货申报单") -> None:
+    """申报 without a mouse, up to the question with the text that is to be signed."""
+    tab_to(page, "button[value=declare]", backwards=True)
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text(question)
+    expect(dialog.locator("#sign-text")).to_contain_text(signs)
+
+
+def confirm_by_keyboard(page: Page, pin: str = DEMO_PIN) -> None:
+    """Answer the question of 申报 without a mouse: the PIN, Enter."""
+    tab_to(page, "#card-pin")
+    page.keyboard.type(pin)
+    page.keyboard.press("Enter")
+
+
+def declare_by_keyboard(page: Page, question: str = "是否要申报该票单据？", *, signs: str = "智能卡口散杂货申报单") -> None:
+    """申报 without a mouse, with the card in the reader, up to the filing's own page."""
+    ask_by_keyboard(page, question, signs=signs)
+    confirm_by_keyboard(page)
     page.wait_for_url(re.compile(r"/filings/\d+/$"))
 
 

@@ -36,7 +36,7 @@ def amend(page: Page, remark: str, **fields: str) -> None:
     page.wait_for_url("**/amend/")
     for name, value in {"remark": remark, **fields}.items():
         page.locator(f"#id_{name}").fill(value)
-    ask(page, "确定要申报该票单据的变更吗", "MOD 变更申报")
+    ask(page, "是否要申报该票单据的变更？", "MOD 变更申报")
     confirm_with_card(page)
     page.wait_for_url(re.compile(r"/filings/\d+/$"))
     expect(page.get_by_text("变更已发往海关")).to_be_visible()
@@ -102,7 +102,7 @@ def test_changed_refused_changed_again_and_voided(desk: Desk, stack: Stack, new_
     # Voided.
     page.get_by_role("link", name="删单", exact=True).click()
     page.wait_for_url("**/void/")
-    ask(page, "确定要申报删除该票单据吗", "DEL 删单申报")
+    ask(page, "是否确认申报该数据？", "DEL 删单申报")
     confirm_with_card(page)
     page.wait_for_url(re.compile(r"/filings/\d+/$"))
     expect(page.locator("#filing-status-label")).to_have_text("已删单", timeout=CUSTOMS_MS)

@@ -105,7 +105,7 @@ def test_a_filing_is_entered_by_keyboard_alone(page: Page) -> None:
     enter(page, "b", "BL-1", "远洋号", "026W", "bg", "1", "800", "", "")
     expect(page.locator("#line-2")).to_contain_text("提单BL-1")
     page.locator("button[value=declare]").press("Enter")
-    expect(page.get_by_role("alertdialog")).to_contain_text("确定要申报")
+    expect(page.get_by_role("alertdialog")).to_contain_text("是否要申报")
     expect(page.get_by_role("button", name="确认申报")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/saved/")

@@ -58,7 +58,7 @@ def test_what_the_state_forbids_is_refused_and_audited(operator: Any, operator_c
     else:
         data = {"action": "declare_confirmed", "lock_version": str(filing.lock_version)}
         shown = text(operator_client.post(address(filing, "void"), data, follow=True))
-    assert f"当前状态为“{filing.status_label}”，不能{'变更' if action == 'amend' else '删单'}" in shown
+    assert f"当前状态为“{filing.get_status_display()}”，不能{'变更' if action == 'amend' else '删单'}" in shown
     assert AuditEntry.unscoped.filter(object_id=str(filing.pk), refused=True).count() == 1
     assert not FilingVersion.unscoped.exclude(function=Function.ADD).exists()
 
@@ -77,7 +77,7 @@ def test_amended_by_the_page(operator: Any, operator_client: Client) -> None:
     assert "请改走二号通道" not in text(operator_client.get(address(filing))).split('id="filing-history"')[0]
 
     page = text(post(operator_client, filing, "declare", remark="请改走二号通道"))
-    assert "确定要申报该票单据的变更吗？" in page
+    assert "是否要申报该票单据的变更？" in page
     page = text(post(operator_client, filing, "declare_confirmed", remark="请改走二号通道"))
     assert "变更已发往海关" in page
     assert "第 2 版（变更）：待海关答复" in page
@@ -172,7 +172,7 @@ def test_voided_by_the_page(operator: Any, operator_client: Client) -> None:
     assert page.count("disabled") == 3, "only 申报 can be pressed (M4 §3.2.2.4)"
     data = {"action": "declare", "lock_version": str(filing.lock_version)}
     page = text(operator_client.post(address(filing, "void"), data))
-    assert "确定要申报删除该票单据吗？" in page
+    assert "是否确认申报该数据？海关接受后该票作废，不能恢复。" in page
     assert not FilingVersion.unscoped.filter(function=Function.DEL).exists()
     page = text(operator_client.post(address(filing, "void"), {**data, "action": "declare_confirmed"}, follow=True))
     assert "删单已发往海关" in page

@@ -97,7 +97,7 @@ def test_nothing_that_was_typed_is_lost_when_something_is_wrong(operator_client)
 @pytest.mark.covers("SGW-02")
 def test_declaring_asks_first_and_stores_nothing_by_asking(operator_client):
     response = operator_client.post(NEW, entry_post("declare"))
-    assert "确定要申报该票单据吗" in response.content.decode()
+    assert "是否要申报该票单据？" in response.content.decode()
     assert not Filing.unscoped.exists()
 
 
@@ -174,7 +174,8 @@ def test_the_way_of_a_filing_from_the_page_to_customs_and_back(operator, operato
     receive_receipt(filing, "STORED", note="入库成功")
     assert status_of(filing) == FilingStatus.STORED
     page = operator_client.get(f"/smartgate/filings/{filing.pk}/").content.decode()
-    assert "海关审核通过" in page
+    assert "海关入库成功" in page
+    assert "海关审核通过" not in page, "that is the query's word"
     actions = AuditEntry.unscoped.filter(object_id=str(filing.pk)).order_by("id").values_list("action", flat=True)
     assert list(actions) == [f"smartgate.filing.{name}" for name in ("create", "declare", "relayed", "stored")]
 
@@ -259,6 +260,18 @@ def test_deleting_a_draft(operator, operator_client):
     assert operator_client.post(f"/smartgate/filings/{filing.pk}/delete/").status_code == 404
     entry = AuditEntry.unscoped.get(action="smartgate.filing.delete")
     assert entry.before["lines"][0]["object_id"] == "COSU123456789"
+
+
+@pytest.mark.covers("SGW-07")
+def test_a_deleted_filing_leaves_no_opened_page(operator, operator_client):
+    filing, other = make_filing(operator), make_filing(operator, bind_key_info="辽B54321")
+    for one in (filing, other):
+        for path in ("", "edit/"):
+            operator_client.get(f"/smartgate/filings/{one.pk}/{path}")
+    page = operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
+    assert f'href="/smartgate/filings/{filing.pk}/' not in page
+    assert f'href="/smartgate/filings/{other.pk}/edit/"' in page
+    assert f'<meta name="saved-draft" content="/smartgate/filings/{filing.pk}/edit/">' in page
 
 
 @pytest.mark.covers("SGW-07")
@@ -365,7 +378,7 @@ def test_the_page_brings_itself_up_to_date(operator, operator_client):
     receive_receipt(filing, "STORED")
     done = operator_client.get(url, headers={"HX-Request": "true"}).content.decode()
     assert "hx-get" not in done, "nothing more to wait for"
-    assert done.count("海关审核通过") == 3, "the state, the grey field, the history"
+    assert done.count("海关入库成功") == 3, "the state, the grey field, the history"
     assert 'id="id_status" hx-swap-oob' in done
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import ClassVar
+from uuid import uuid4
 
 import pytest
 from lxml import html
@@ -12,7 +13,8 @@ from reference import queries
 from smartgate.models import BusinessType, Filing, FilingStatus
 from tests.core.listing.contract import FilterExample, ListContract
 from tests.core.pdf.reading import read_pdf
-from tests.smartgate.factories import HEADER
+from tests.smartgate.factories import HEADER, make_filing
+from tests.smartgate.wire import receive_receipt
 
 _numbers = count(1)
 MOMENT = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -134,8 +136,29 @@ def test_the_conditions_are_the_manuals_word_for_word(operator_client):
     # fmt: on
     assert options["ie_flag"] == ["全部", "I-进口", "E-出口"]
     assert len(options["customs_code"]) == 1 + 46
-    assert [button.text_content() for button in form.xpath(".//button | .//div[@class='listing-buttons']/a")] == ["查询", "重置"]
-    assert form.xpath(".//a[text()='重置']/@href") == ["?"]
+    assert [button.text_content().strip() for button in form.xpath(".//button | .//div[@class='listing-buttons']/a")] == ["查询", "重置"]
+    [reset] = form.xpath(".//a[normalize-space()='重置']")
+    assert (reset.get("href"), reset.get("class")) == ("?", "btn btn-primary"), "蓝色按钮"
+    [days] = form.xpath(".//div[@class='listing-days']")
+    assert [word.text for word in days.xpath("./span")] == ["从", "至"]
+
+
+@pytest.mark.django_db
+@pytest.mark.covers("SGW-07")
+@pytest.mark.parametrize(
+    ("status", "actions"),
+    [
+        (FilingStatus.REJECTED, ["查看", "修改", "删除", "查看回执", "打印"]),
+        (FilingStatus.STORED, ["查看", "删单", "查看回执", "变更", "打印"]),
+    ],
+)
+def test_actions_stand_in_the_manuals_order(operator, operator_client, status, actions):
+    filing = make_filing(operator)
+    receive_receipt(filing, "LOCKED", version=9)
+    Filing.unscoped.update(status=status, version=1, message_id=uuid4(), declared_at=filing.entered_at)
+    page = html.fromstring(operator_client.get("/smartgate/filings/").content.decode())
+    [cell] = page.xpath("//td[contains(@class, 'listing-actions')]")
+    assert [one.text_content().strip() for one in cell.xpath(".//a | .//summary")] == actions
 
 
 @pytest.mark.django_db

@@ -101,7 +101,7 @@ def test_scanners_and_telephones_read_the_number(operator_client: Client, operat
         (FilingStatus.REJECTED, "退单", ["未生效", "第 1 版申报之后可能又有修改"]),
         (FilingStatus.RELAY_FAILED, "发往内网失败", ["未生效", "第 1 版申报之后可能又有修改"]),
         (FilingStatus.VOIDED, "已删单", ["作废"]),
-        (FilingStatus.STORED, "海关审核通过", []),
+        (FilingStatus.STORED, "海关入库成功", []),
         (FilingStatus.DECLARED, "申报", []),
         (FilingStatus.DEPARTED, "已口岸离场", []),
     ],

@@ -121,7 +121,7 @@ def test_without_a_bound_card_the_way_to_it_is_shown_and_the_draft_is_stored(ope
     assert "当前账号尚未绑定IC卡，无法进行申报。请先在“我的IC卡”中绑卡。" in page
     assert re.search(r'<a [^>]*href="/accounts/cards/"[^>]*>我的IC卡', page)
     assert "单据已暂存，尚不能申报。" in page
-    assert "确定要申报" not in page, "nothing is asked that cannot be answered"
+    assert "是否要申报" not in page, "nothing is asked that cannot be answered"
     assert "declare_confirmed" not in page
     assert "data-card-panel" not in page
     assert status_of(Filing.unscoped.get()) == FilingStatus.DRAFT

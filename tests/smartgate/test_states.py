@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+from lxml import html
 
 from core.models import AuditEntry
 from core.workflow import ForbiddenTransition
@@ -99,6 +100,27 @@ def test_the_list_offers_what_the_state_allows(operator, operator_client, status
     assert f'href="{base}receipts/"' in operator_client.get("/smartgate/filings/").content.decode()
 
 
+OWN_PAGES = [*product([""], FilingStatus), *product(["edit/"], sorted(EDITABLE))]
+
+
+@pytest.mark.django_db
+@pytest.mark.covers("SGW-07")
+@pytest.mark.parametrize(("path", "status"), OWN_PAGES)
+def test_the_filings_own_pages_offer_deletion_or_grey_it(operator, operator_client, status, path):
+    """M4 §3.1.2."""
+    filing = put_into(make_filing(operator), status)
+    base = f"/smartgate/filings/{filing.pk}/"
+    page = html.fromstring(operator_client.get(base + path).content.decode())
+    actions = page.find_class("page-head-actions")[0]
+    greyed = [button.text_content().strip() for button in actions.xpath(".//button[@disabled]")]
+    assert ("删除" in greyed) == (status not in EDITABLE)
+    questions = actions.xpath(f".//form[@action='{base}delete/?lock_version={filing.lock_version}']")
+    assert len(questions) == (status in EDITABLE)
+    for question in questions:
+        text = f"是否确认删除该数据？车次确认编号 {filing.trip_no}，删除后不可恢复，只能重新录入，请谨慎操作！"
+        assert [part.text_content() for part in question.xpath("./span | ./button")] == [text, "确认"]
+
+
 @pytest.mark.django_db
 @pytest.mark.covers("SGW-05", "SGW-07")
 @pytest.mark.parametrize("status", sorted(set(FilingStatus) - EDITABLE))
@@ -110,7 +132,7 @@ def test_what_the_state_forbids_is_refused_and_audited(operator, operator_client
     else:
         data = entry_post(action, header={"remark": "改过"}, lock_version=filing.lock_version)
         response = operator_client.post(f"/smartgate/filings/{filing.pk}/edit/", data, follow=True)
-    assert f"当前状态为“{filing.status_label}”，不能" in response.content.decode()
+    assert f"当前状态为“{filing.get_status_display()}”，不能" in response.content.decode()
     before, message_id = filing.status, filing.message_id
     filing.refresh_from_db()
     assert (filing.status, filing.message_id, filing.remark, filing.deleted_at) == (before, message_id, "散装大豆", None)

@@ -89,8 +89,8 @@ def test_a_filing_that_moved_on_takes_no_step_of_its_entry_page(operator_client,
     target = f"/smartgate/filings/{filing.pk}/"
     assert (response["HX-Redirect"] if headers else response.url) == target
     page = operator_client.get(target).content.decode()
-    assert f"当前状态为“{filing.status_label}”，不能修改" in page
-    assert "确定要申报" not in page
+    assert f"当前状态为“{filing.get_status_display()}”，不能修改" in page
+    assert "是否要申报" not in page
     assert not AuditEntry.unscoped.filter(object_id=str(filing.pk), refused=True).exists()
 
 

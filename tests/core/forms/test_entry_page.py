@@ -145,7 +145,7 @@ def test_a_header_changed_later_is_held_against_the_lines(operator_client: Clien
 def test_declaring_asks_first_and_wants_a_line(operator_client: Client) -> None:
     assert "至少要有 1 条表体信息才能申报。" in post(operator_client, sent(action="declare"))
     page = post(operator_client, sent(SEA, action="declare"))
-    assert "确定要申报该票单据吗？" in page
+    assert "是否要申报该票单据？" in page
     assert SAVED == []
     assert operator_client.post("/entry/", sent(SEA, action="declare_confirmed")).status_code == 302
     assert SAVED[0][0] == "declare"
@@ -295,7 +295,7 @@ class TestSigning:
         assert re.search(r'<pre [^>]*id="sign-text"[^>]*>第一行 &lt;b&gt;\n第二行</pre>', page)
         assert 'data-text-id="sign-text" data-bound-card="2100000000001"' in page
         assert re.search(r'<button[^>]*value="declare_confirmed"[^>]*data-card-sign', page)
-        assert "确定要申报该票单据吗" in page
+        assert "是否要申报该票单据？" in page
         assert 'name="saved-draft" content="/signing/"' in page
 
     def test_without_being_asked_for_the_question_is_not_there(self, operator_client: Client) -> None:
