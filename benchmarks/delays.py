@@ -58,12 +58,12 @@ def run(world: World) -> tuple[list[Row], list[str]]:
         for way in ways.both(world):
             rows += _by(world, way, seconds)
     return rows, [
-        f"the Procfile's worker and beat; arrivals at a fixed rate for {seconds} s, whatever becomes of those before them (open loop):",
+        f"the Procfile's relay and beat; arrivals at a fixed rate for {seconds} s, whatever becomes of those before them (open loop):",
         "each delay is counted from the moment at which the arrival was due, so that a worker, or a declarant, that is held up shows",
         f"in all that wait. {DECLARANTS} threads of one process declare. Arrived: the file has its name (time of its last change of",
         "status, to 4 ms), or the broker has given it to a consumer. `declared` is from due until the declarant has it back,",
         "committed, with a worker woken; `relayed` from then to arrived, below zero where the worker was quicker; p50 and p99 are",
-        "both. cores: processor time of worker, beat, PostgreSQL and Redis while messages came in.",
+        "both. cores: processor time of relay, beat, PostgreSQL and Redis while messages came in.",
         f"aim: p99 below {AIM_P99_MS} ms at {LOAD_PER_SECOND} a second",
         *ways.missing(),
     ]
@@ -77,7 +77,7 @@ def _by(world: World, way: ways.Way, seconds: int) -> list[Row]:
         few = [_declaration(world.writer, plate) for plate in islice(plates, max(2, seconds * IDLE_PER_SECOND))]
         many = [_declaration(world.writer, plate) for plate in islice(plates, seconds * FILINGS_PER_SECOND)]
         queued = _queued(world.writer, next(plates), seconds * LOAD_PER_SECOND)
-        measured = {name: stack.enter_context(started(name, of_procfile(name), log, way.environment())) for name in ("worker", "beat")}
+        measured = {name: stack.enter_context(started(name, of_procfile(name), log, way.environment())) for name in ("relay", "beat")}
         measured |= servers(world.directory)
         worker_answers()
         with started("partner", answering, log):

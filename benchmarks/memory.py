@@ -36,7 +36,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
             verdicts.append(_verdict(way, measured))
     return rows, [
         f"{count:,} filings for each channel, declared already, {UNDER_WAY:,} under way at most; customs simulator, the Procfile's",
-        "worker and beat. Each is four messages: SGW101 out, its RCV001 back, SGW102 back, our RCV001 out. USS is what a process",
+        "relay and beat. Each is four messages: SGW101 out, its RCV001 back, SGW102 back, our RCV001 out. USS is what a process",
         "alone uses, RSS with what it shares; `parent` hands out the tasks, `first` and `second` do them. MiB.",
         *verdicts,
         *ways.missing(),
@@ -52,7 +52,7 @@ def _measured(world: World, way: ways.Way, count: int, plates: Iterator[str]) ->
         Redis.from_url(os.environ["REDIS_URL"]).flushdb()
         like = backlog.pattern(world.writer, next(plates))
         stack.enter_context(started("customs", customs, log))
-        worker = stack.enter_context(started("worker", of_procfile("worker"), log, way.environment()))
+        worker = stack.enter_context(started("relay", of_procfile("relay"), log, way.environment()))
         stack.enter_context(started("beat", of_procfile("beat"), log, way.environment()))
         worker_answers()
         rows = [_row(way, worker, 0, 0.0)]

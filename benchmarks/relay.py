@@ -27,8 +27,8 @@ AIM_PER_SECOND = 300
 #: Filings sent one by one, each when the one before is back.
 ALONE = 10
 NOOP_QUEUE = "bench"
-#: Of the worker in the Procfile: it does not look at the relay's queue before it is told to, and knows a task that does nothing.
-_QUEUES = ("portal,relay", "portal")
+#: Of the relay's worker in the Procfile: it does not look at its queue before it is told to, and knows a task that does nothing.
+_QUEUES = ("relay", "portal")
 
 
 def run(world: World) -> tuple[list[Row], list[str]]:
@@ -47,7 +47,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
         customs = ["-m", "simulators.customs", "--root", str(exchange / "customs"), "--journal", str(journal), "--answer-delay", "0"]
         processes = {
             name: stack.enter_context(started(name, command, world.directory / "log"))
-            for name, command in (("customs", customs), ("worker", _worker()), ("beat", of_procfile("beat")))
+            for name, command in (("customs", customs), ("relay", _worker()), ("beat", of_procfile("beat")))
         } | servers(world.directory)
         worker_answers()
         tasks = _measure_noop(count, redis)
@@ -74,7 +74,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
 
 
 def _worker() -> list[str]:
-    return [_QUEUES[1] if word == _QUEUES[0] else word for word in of_procfile("worker")] + ["--include", "benchmarks.noop"]
+    return [_QUEUES[1] if word == _QUEUES[0] else word for word in of_procfile("relay")] + ["--include", "benchmarks.noop"]
 
 
 def _row(what: str, number: int, seconds: float) -> Row:

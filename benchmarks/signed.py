@@ -75,7 +75,7 @@ def run(world: World) -> tuple[list[Row], list[str]]:
     ]
     return rows, [
         f"one enterprise, one card ({KIND.value}), filings of one line; a CRL in a file. Signing is not measured. On the whole way one",
-        f"process declares {count:,} filings one after the other while the Procfile's worker, beat and the customs simulator (which",
+        f"process declares {count:,} filings one after the other while the Procfile's relay, beat and the customs simulator (which",
         "verifies each signature again) are at work; from the first 申报 to the last 海关入库成功.",
         f"processor time of the {count:,} filings: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items()),
         f"what a signed 申报 goes into (shares of its time, cProfile over {profiled:,}): " + _shares(profiler),
@@ -129,7 +129,7 @@ def _whole(world: World, card: Card, count: int) -> tuple[float, dict[str, float
     with ExitStack() as stack:
         Redis.from_url(os.environ["REDIS_URL"]).flushdb()
         measured = {"customs": stack.enter_context(started("customs", customs, log))}
-        measured |= {name: stack.enter_context(started(name, of_procfile(name), log, environment)) for name in ("worker", "beat")}
+        measured |= {name: stack.enter_context(started(name, of_procfile(name), log, environment)) for name in ("relay", "beat")}
         measured |= servers(world.directory)
         worker_answers()
         before = {name: processor_seconds(process) for name, process in measured.items()}

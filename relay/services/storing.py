@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from core.locks import hold
 from relay import lanes, metrics
 from relay.channels import open_channel
 from relay.channels.base import Channel, ReceivedFile, printable
@@ -115,6 +116,8 @@ def store(partner: str, files: Sequence[ReceivedFile]) -> dict[str, int]:
     repeated: dict[str, int] = {}
     for portion in portions(by_digest.items(), lambda entry: entry[1].size, BATCH):
         with transaction.atomic(), connection.cursor() as cursor:
+            # One that was held up until another took over its lane may be storing the same files in another order: a deadlock.
+            hold("relay.store", [partner])
             cursor.execute(
                 _STORE,
                 {

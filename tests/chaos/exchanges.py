@@ -1,11 +1,13 @@
 """The two ways to customs in a chaos run, what goes wrong on each, and how a message comes there in half."""
 
 import contextlib
+import errno
 import json
 import os
 import random
 import secrets
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,11 +29,15 @@ SECONDS = (1.0, 4.0)
 #: What the broker may take for one answer; it is held up for longer at times.
 BROKER_TIMEOUT_SECONDS = 3
 
-Fault = tuple[str, Callable[[random.Random], None], int]
+#: Name, what is done, weight. What is done says whether it happened.
+Fault = tuple[str, Callable[[random.Random], bool], int]
 
 
 class Exchange(Protocol):
     """Where messages and answers lie between the portal and customs."""
+
+    #: Names of the messages in half that lay there.
+    halves: set[str]
 
     def environment(self) -> dict[str, str]:
         """What the portal has to know of it."""
@@ -40,7 +46,7 @@ class Exchange(Protocol):
         """The Procfile's command of the simulator, made to serve this exchange."""
 
     def faults(self) -> list[Fault]:
-        """Name, what is done, weight; only what this machine allows."""
+        """What can go wrong with it; only what this machine allows."""
 
 
 class DirectoryExchange:
@@ -48,6 +54,7 @@ class DirectoryExchange:
 
     def __init__(self, root: Path, *, has_disk: bool) -> None:
         self._root, self._boxes, self._has_disk = root, root / "customs", has_disk
+        self.halves: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         return {"EXCHANGE_ROOT": str(self._root)}
@@ -59,21 +66,34 @@ class DirectoryExchange:
         disk: list[Fault] = [("disk of the exchange full", self._fill_disk, 2)] if self._has_disk else []
         return [*disk, ("file half-written", self._write_half, 3)]
 
-    def _fill_disk(self, chance: random.Random) -> None:
+    def _fill_disk(self, chance: random.Random) -> bool:
         ballast = self._root / BALLAST
-        with contextlib.suppress(OSError), ballast.open("wb") as file:
-            while True:
-                file.write(b"\0" * (1 << 20))
-                file.flush()
+        is_full = False
+        try:
+            with ballast.open("wb") as file:
+                while True:
+                    file.write(b"\0" * (1 << 20))
+                    file.flush()
+        except OSError as error:
+            is_full = error.errno == errno.ENOSPC
         time.sleep(chance.uniform(*SECONDS))
         ballast.unlink()
+        return is_full
 
-    def _write_half(self, chance: random.Random) -> None:
-        """An agent that does not write beside and rename: half of a file lies there under its name."""
-        if whole := self._some_file():
-            half = self._boxes / "InBox" / f"{HALF}{secrets.token_hex(4)}.xml"
-            with contextlib.suppress(OSError):
-                half.write_bytes(whole[: chance.randrange(1, len(whole))])
+    def _write_half(self, chance: random.Random) -> bool:
+        """An agent that does not write beside and rename, and dies: half of a file lies there under its name."""
+        whole = self._some_file()
+        if not whole:
+            return False
+        name = f"{HALF}{secrets.token_hex(4)}.xml"
+        # No two are alike: the same bytes once more would be a repeat.
+        half = whole[: chance.randrange(1, len(whole))] + f"<!-- {name}".encode()
+        try:
+            (self._boxes / "InBox" / name).write_bytes(half)
+        except OSError:
+            return False
+        self.halves.add(name)
+        return True
 
     def _some_file(self) -> bytes:
         for box in ("InBox", "SentBox"):
@@ -89,6 +109,9 @@ class BrokerExchange:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        #: One thing at a time: nobody can be told anything by a node that is down.
+        self._lock = threading.Lock()
+        self.halves: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -110,49 +133,74 @@ class BrokerExchange:
             ("half a message published", self._publish_half, 3),
         ]
 
-    def _kill(self, chance: random.Random) -> None:
-        self._node.kill()
-        time.sleep(chance.uniform(0.0, 2.0))
-        self._node.start()
+    def _kill(self, chance: random.Random) -> bool:
+        with self._lock:
+            self._node.kill()
+            time.sleep(chance.uniform(0.0, 2.0))
+            self._node.start()
+        return True
 
-    def _hold_up(self, chance: random.Random) -> None:
-        self._node.pause()
-        time.sleep(chance.uniform(1.0, 3.0 * BROKER_TIMEOUT_SECONDS))
-        self._node.resume()
+    def _hold_up(self, chance: random.Random) -> bool:
+        with self._lock:
+            self._node.pause()
+            time.sleep(chance.uniform(1.0, 3.0 * BROKER_TIMEOUT_SECONDS))
+            self._node.resume()
+        return True
 
-    def _cut(self, _chance: random.Random) -> None:
-        self._node.control("close_all_connections", "chaos")
+    def _cut(self, _chance: random.Random) -> bool:
+        with self._lock:
+            self._node.control("close_all_connections", "chaos")
+        return True
 
-    def _fill_disk(self, chance: random.Random) -> None:
+    def _fill_disk(self, chance: random.Random) -> bool:
         """As RabbitMQ sees it: less is free than has to be. It takes nothing from who publishes then."""
-        self._node.control("set_disk_free_limit", "1000000GB")
-        time.sleep(chance.uniform(*SECONDS))
-        self._node.control("set_disk_free_limit", "50MB")
+        with self._lock:
+            self._node.control("set_disk_free_limit", "1000000GB")
+            time.sleep(chance.uniform(*SECONDS))
+            self._node.control("set_disk_free_limit", "50MB")
+        return True
 
-    def _publish_half(self, chance: random.Random) -> None:
+    def _publish_half(self, chance: random.Random) -> bool:
         whole = b'<?xml version="1.0" encoding="UTF-8"?><Package xmlns="http://example.invalid"><EnvelopInfo>' + secrets.token_bytes(200)
+        message_id = str(uuid.UUID(int=chance.getrandbits(128)))
         half = Message(
-            whole[: chance.randrange(1, len(whole))],
+            whole[: chance.randrange(1, len(whole))] + f"<!-- {message_id}".encode(),
             delivery_mode=2,
             type=HALF.removesuffix("_"),
-            message_id=str(uuid.UUID(int=chance.getrandbits(128))),
+            message_id=message_id,
         )
-        with contextlib.suppress(OSError, AMQPError), self._node.connected() as channel:
-            channel.basic_publish(half, routing_key="customs.in", mandatory=True)
+        try:
+            with self._lock, self._node.connected() as channel:
+                channel.basic_publish(half, routing_key="customs.in", mandatory=True)
+        except (OSError, AMQPError):
+            return False
+        # Confirmed: it lies there, whatever becomes of the broker.
+        self.halves.add(f"{HALF}{message_id}.xml")
+        return True
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[str]:
+    """A file system of its own at `place`, so small that it can be filled; gives why this machine has none to offer, or an empty text."""
+    if os.geteuid() != 0:
+        yield "only root may mount a small disk"
+        return
+    # Anybody may enter: PostgreSQL and others run as accounts of their own.
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(place)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    try:
+        yield "" if done.returncode == 0 else f"a small disk cannot be mounted: {done.stderr.strip()}"
+    finally:
+        if done.returncode == 0:
+            subprocess.run(["umount", "--lazy", str(place)], capture_output=True, check=False)
 
 
 @contextlib.contextmanager
 def directory_exchange(root: Path) -> Iterator[Exchange]:
-    """Boxes on a file system of their own, where the machine lets us mount one."""
+    """Boxes on a file system of their own, where the machine lets us mount one (`test_the_exchange_has_a_disk_that_can_be_filled`)."""
     root.mkdir(parents=True, exist_ok=True)
-    # Anybody may enter: PostgreSQL and others run as accounts of their own.
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(root)]
-    has_disk = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    try:
-        yield DirectoryExchange(root, has_disk=has_disk)
-    finally:
-        if has_disk:
-            subprocess.run(["umount", "--lazy", str(root)], capture_output=True, check=False)
+    with small_disk(root) as missing:
+        yield DirectoryExchange(root, has_disk=not missing)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from devserver.postgres import Postgres
@@ -15,6 +16,8 @@ from tests.chaos.stack import Stack
 
 #: Between one thing and the next: long enough for something to get through, short enough that nothing ever settles.
 PAUSE_SECONDS = (2.0, 7.0)
+#: How often two things go wrong at once.
+TOGETHER = 0.25
 
 
 class Faults(threading.Thread):
@@ -25,11 +28,13 @@ class Faults(threading.Thread):
         self._stack, self._postgres, self._redis = stack, postgres, redis
         self._chance = random.Random(seed)
         self._stopped = threading.Event()
+        #: What has happened, by name, and how often two things did at once.
         self.done: Counter[str] = Counter()
+        self.together = 0
         self.failure: BaseException | None = None
         self._kinds: list[Fault] = [
-            ("worker killed", partial(self._kill, "worker"), 4),
-            ("a worker's process killed", partial(self._kill_child, "worker"), 3),
+            ("relay killed", partial(self._kill, "relay"), 4),
+            ("a process of the relay killed", partial(self._kill_child, "relay"), 3),
             ("web killed", partial(self._kill, "web"), 3),
             ("a web process killed", partial(self._kill_child, "web"), 2),
             ("beat killed", partial(self._kill, "beat"), 2),
@@ -42,16 +47,25 @@ class Faults(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         try:
-            # Each kind once, in an order of chance; then whatever comes.
-            first = list(self._kinds)
-            self._chance.shuffle(first)
-            while not self._stopped.wait(self._chance.uniform(*PAUSE_SECONDS)):
-                name, fault, _weight = first.pop() if first else self._chance.choices(self._kinds, [kind[2] for kind in self._kinds])[0]
-                print(f"chaos: {time.strftime('%H:%M:%S')} {name}", flush=True)
-                fault(self._chance)
-                self.done[name] += 1
+            # Each kind until it has happened once, in an order of chance; then whatever comes.
+            owed = deque(self._chance.sample(self._kinds, len(self._kinds)))
+            with ThreadPoolExecutor(2) as pool:
+                while not self._stopped.wait(self._chance.uniform(*PAUSE_SECONDS)):
+                    kinds = [owed.popleft() if owed else self._any_of(self._kinds)]
+                    if self._chance.random() < TOGETHER:
+                        kinds.append(self._any_of([kind for kind in self._kinds if kind is not kinds[0]]))
+                    print(f"chaos: {time.strftime('%H:%M:%S')} {' and '.join(kind[0] for kind in kinds)}", flush=True)
+                    chances = [random.Random(self._chance.random()) for _ in kinds]
+                    happened = list(pool.map(lambda kind, chance: kind[1](chance), kinds, chances))
+                    self.done.update(kind[0] for kind, has in zip(kinds, happened, strict=True) if has)
+                    self.together += len(kinds) > 1 and all(happened)
+                    if not happened[0] and not self.done[kinds[0][0]]:
+                        owed.append(kinds[0])
         except BaseException as error:
             self.failure = error
+
+    def _any_of(self, kinds: list[Fault]) -> Fault:
+        return self._chance.choices(kinds, [weight for _name, _fault, weight in kinds])[0]
 
     def stop(self) -> None:
         """No more of it; what was going on is brought to its end first."""
@@ -61,24 +75,26 @@ class Faults(threading.Thread):
             raise self.failure
 
     @property
-    def has_done_each(self) -> bool:
-        """Whether every kind that this machine allows has happened."""
-        return all(self.done[name] for name, _fault, _weight in self._kinds)
+    def missing(self) -> list[str]:
+        """What this machine allows and has not happened yet."""
+        return [name for name, _fault, _weight in self._kinds if not self.done[name]] + ([] if self.together else ["two things at once"])
 
-    def _kill(self, name: str, chance: random.Random) -> None:
+    def _kill(self, name: str, chance: random.Random) -> bool:
         program = self._stack.programs[name]
         with program.lock:
             program.kill()
             time.sleep(chance.uniform(0.0, 2.0))
             program.start()
+        return True
 
-    def _kill_child(self, name: str, chance: random.Random) -> None:
-        self._stack.programs[name].kill_child(chance)
+    def _kill_child(self, name: str, chance: random.Random) -> bool:
+        return self._stack.programs[name].kill_child(chance)
 
-    def _kill_server(self, server: Postgres | RedisServer, chance: random.Random) -> None:
+    def _kill_server(self, server: Postgres | RedisServer, chance: random.Random) -> bool:
         process = server._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         time.sleep(chance.uniform(0.0, 2.0))
         server.start()
+        return True

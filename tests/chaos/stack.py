@@ -1,10 +1,8 @@
 """The portal's processes one by one, so that each can be killed and started again while the others go on."""
 
 import contextlib
-import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -23,11 +21,12 @@ from devserver import services, vendor
 from devserver.processes import end
 from devserver.run import child_environment
 from tests.chaos.exchanges import EXCHANGES, Exchange
+from tests.chaos.logs import unexplained
 from tests.e2e.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Of the Procfile: what a filing passes through.
-PROGRAMS = ("web", "worker", "beat", "customs")
+PROGRAMS = ("web", "relay", "beat", "customs")
 #: Short waits: what the relay does after a minute in production it shall do here after seconds.
 ENVIRONMENT = {
     "CAPTCHA_TEST_MODE": "1",
@@ -43,12 +42,6 @@ ENVIRONMENT = {
 #: Each of customs' answers goes again until the portal has confirmed it.
 CUSTOMS_OPTIONS = "--resend-after 6"
 PATIENCE_SECONDS = 60.0
-#: The last line of a traceback, and which of them say that something else was away.
-_RAISED = re.compile(r"[\w.]+(?:Error|Exception|Interrupted|Exit)\b")
-# The one in quotes is kombu's, whose worker ends when Redis goes away at the wrong moment; a service manager starts it again.
-_OUTAGE = re.compile(
-    r"hostname'|OperationalError|InterfaceError|ConnectionError|TimeoutError|BusyLoadingError|SchedulingError|WorkerLostError|No space left"
-)
 #: The logs of the last run of each kind, for who wants to know why it failed.
 KEPT_LOGS = ROOT / "var" / "chaos"
 
@@ -150,15 +143,11 @@ class Stack:
 
     def errors(self) -> list[str]:
         """Exceptions in the logs that no killed neighbour explains."""
-        found: list[str] = []
-        for program in self.programs.values():
-            for line in program.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, AttributeError):
-                    trace = json.loads(line).get("exception") or ""
-                    ends = [text for text in trace.splitlines() if _RAISED.match(text)]
-                    if ends and not _OUTAGE.search(ends[-1]):
-                        found.append(f"{program.name}: {ends[-1][:300]}")
-        return found
+        return [
+            f"{program.name}: {line}"
+            for program in self.programs.values()
+            for line in unexplained(program.log.read_text(encoding="utf-8", errors="replace"))
+        ]
 
 
 def _supervise(stack: Stack, over: threading.Event) -> None:

@@ -7,6 +7,8 @@ import hashlib
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,50 +47,84 @@ TABLE = {
     ("closed", "departed"),
     ("closed_manually", "departed"),
 }
-#: What the simulator makes of a plate that ends in one of these and two digits: the states it can come to rest in, and how many answers it
-#: gets. Answers overtake each other when customs dies; one that the table does not allow is kept without effect.
-ENDS = {
-    "REJ": ({"rejected"}, 1),
-    "RFS": ({"relay_failed"}, 0),
-    "FAL": ({"relay_failed"}, 0),
-    "SWP": ({"stored", "closed"}, 2),
-    "UNL": ({"stored", "locked", "unlocked"}, 3),
-    "CLS": ({"stored", "closed"}, 2),
-    "DEP": ({"stored", "closed", "departed"}, 3),
+#: What customs says of a plate that ends in one of these and two digits, each once. Answers overtake each other when customs dies, so
+#: that any order may come about.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "REJ": ("REJECTED",),
+    "RFS": (),
+    "FAL": (),
+    "SWP": ("CLOSED", "STORED"),
+    "UNL": ("LOCKED", "STORED", "UNLOCKED"),
+    "CLS": ("CLOSED", "STORED"),
+    "DEP": ("CLOSED", "DEPARTED", "STORED"),
 }
-OTHERWISE = ({"stored"}, 1)
+OTHERWISE = ("STORED",)
 #: Codes with which a file that was cut off, or came under a name of its own, may be set aside.
 EXPECTED_QUARANTINE = {"NOT_XML"}
 
 
-def is_at_rest(plate: str, status: str, answers: int) -> bool:
-    """Whether nothing more is to happen to the filing of this plate."""
-    states, expected = ENDS.get(plate[-5:-2], OTHERWISE)
-    return status in states and answers == expected
+def expected_answers(plate: str) -> tuple[str, ...]:
+    """What customs says of this plate, sorted; nothing: its exchange refuses the message."""
+    return ANSWERS.get(plate[-5:-2], OTHERWISE)
+
+
+def replayed(events: Sequence[str]) -> tuple[list[str], list[bool]]:
+    """The states that a declared filing goes through when these answers are stored one after the other, and which of them move it.
+
+    An answer that the table does not allow from the state that the filing is in is kept without effect; none of them is ever looked at
+    again. The first proves that the message arrived.
+    """
+    states = ["draft", "declared", "relayed" if events else "relay_failed"]
+    moves: list[bool] = []
+    for event in events:
+        moves.append((states[-1], event.lower()) in TABLE)
+        if moves[-1]:
+            states.append(event.lower())
+    return states, moves
+
+
+def misread(expected: Sequence[str], stored: Sequence[tuple[str, bool]], status: str, way: Sequence[tuple[str, str]]) -> list[str]:
+    """What is wrong with a declared filing of which customs says `expected`.
+
+    `stored` are its receipts in the order in which they were stored, each with whether it was applied; `way` is each step of the audit
+    trail from state to state.
+    """
+    events = [event for event, _ in stored]
+    states, moves = replayed(events)
+    found: list[str] = []
+    if sorted(events) != sorted(expected):
+        found.append(f"holds the answers {events}")
+    if [is_applied for _, is_applied in stored] != moves:
+        found.append(f"applied {[event for event, is_applied in stored if is_applied]} of {events}, which leads to {' → '.join(states)}")
+    if status != states[-1]:
+        found.append(f"is {status} after {events}, which leads to {states[-1]}")
+    if list(way) != list(pairwise(["", *states])):
+        found.append(f"went {' → '.join(after for _, after in way)} by its audit trail and {' → '.join(states)} by {events}")
+    return found
 
 
 def unsettled() -> dict[str, int]:
     """How much is still under way: all zero when the run has come to rest."""
+    filings = Filing.unscoped.exclude(status="draft").annotate(answers=Count("receipts")).values_list("bind_key_info", "status", "answers")
     return {
         "out": OutboundMessage.objects.filter(finished_at__isnull=True).count(),
         "in": InboundMessage.objects.filter(state__in=[InboundState.RECEIVED, InboundState.READY]).count(),
-        "filings": len(_not_at_rest()),
+        "filings": sum(
+            answers != len(expected_answers(plate)) or (not answers and status != "relay_failed") for plate, status, answers in filings
+        ),
     }
 
 
-def _not_at_rest() -> list[str]:
-    filings = Filing.unscoped.exclude(status="draft").annotate(answers=Count("receipts"))
-    return [
-        f"{trip_no} of {plate} is {status} after {answers} answers"
-        for trip_no, plate, status, answers in filings.values_list("trip_no", "bind_key_info", "status", "answers")
-        if not is_at_rest(plate, status, answers)
-    ]
+def halves() -> list[str]:
+    """The messages in half that the portal has set aside as what they are."""
+    found = InboundMessage.objects.filter(state=InboundState.QUARANTINED, file_name__startswith=HALF, reason_code__in=EXPECTED_QUARANTINE)
+    return list(found.values_list("file_name", flat=True))
 
 
 def problems(journal: Path) -> list[str]:
     """Everything that must not be."""
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    return [*_arrivals(lines), *_histories(), *_receipts(), *_leftovers()]
+    return [*_arrivals(lines), *_histories(), *_leftovers()]
 
 
 def _arrivals(lines: list[dict[str, Any]]) -> list[str]:
@@ -121,7 +157,7 @@ def _arrivals(lines: list[dict[str, Any]]) -> list[str]:
 
 
 def _histories() -> list[str]:
-    """By the audit trail every filing went from state to state by the table, without a gap."""
+    """Every filing is where its receipts lead by the table, in the order in which they were stored, and its audit trail tells just that."""
     found: list[str] = []
     steps: dict[str, list[tuple[str, str]]] = defaultdict(list)
     entries = AuditEntry.unscoped.filter(object_type="smartgate.filing", refused=False).order_by("id")
@@ -129,39 +165,23 @@ def _histories() -> list[str]:
         before, after = (entry.before or {}).get("status"), (entry.after or {}).get("status")
         if after is not None and before != after:
             steps[entry.object_id].append((before or "", after))
-    for filing in Filing.unscoped.all().only("pk", "trip_no", "status").iterator():
-        way = steps.pop(str(filing.pk), [])
-        state = ""
-        for before, after in way:
-            if before != state or (before and (before, after) not in TABLE):
-                found.append(f"{filing.trip_no}: {' → '.join(step[1] for step in way)}")
-                break
-            state = after
-        if state != filing.status:
-            found.append(f"{filing.trip_no} is {filing.status}, its audit trail ends in {state or 'nothing'}")
+    receipts: dict[int, list[tuple[str, bool]]] = defaultdict(list)
+    for filing_id, event, is_applied in FilingReceipt.unscoped.order_by("id").values_list("filing_id", "event", "applied"):
+        receipts[filing_id].append((event, is_applied))
+    for filing in Filing.unscoped.all().only("pk", "trip_no", "bind_key_info", "status").iterator():
+        way, stored = steps.pop(str(filing.pk), []), receipts.pop(filing.pk, [])
+        if filing.status == "draft":
+            wrong = [] if (way, stored) == ([("", "draft")], []) else [f"is a draft after {way} and {stored}"]
+        else:
+            wrong = misread(expected_answers(filing.bind_key_info), stored, filing.status, way)
+        found += [f"{filing.trip_no} of {filing.bind_key_info} {what}" for what in wrong]
+    found += [f"there are receipts of filing {key}, which is not there" for key in receipts]
     return found + [f"the audit trail tells of filing {key}, which is not there" for key in steps]
-
-
-def _receipts() -> list[str]:
-    """No answer was applied twice, and every one that moved a filing is told of in the audit trail once."""
-    applied = Counter(FilingReceipt.unscoped.filter(applied=True).values_list("filing_id", "event"))
-    told: Counter[tuple[int, str]] = Counter()
-    prefix = "smartgate.filing."
-    events = {event for _filing, event in applied}
-    for object_id, action in AuditEntry.unscoped.filter(action__startswith=prefix, refused=False).values_list("object_id", "action"):
-        event = action.removeprefix(prefix).upper()
-        if event in events:
-            told[int(object_id), event] += 1
-    return [f"filing {key}: {times} times {event}" for (key, event), times in applied.items() if times != 1] + [
-        f"filing {key}: {event} applied {applied[key, event]} times and audited {told[key, event]} times"
-        for key, event in applied.keys() | told.keys()
-        if applied[key, event] != told[key, event]
-    ]
 
 
 def _leftovers() -> list[str]:
     """Nothing is stuck, and nothing is set aside but what was thrown in half."""
-    found = [f"{number} {what} still under way" for what, number in unsettled().items() if number] + _not_at_rest()
+    found = [f"{number} {what} still under way" for what, number in unsettled().items() if number]
     quarantined = InboundMessage.objects.filter(state=InboundState.QUARANTINED)
     found += [
         f"set aside: {row.file_name} {row.reason_code} {row.reason_text[:200]}"
@@ -173,9 +193,9 @@ def _leftovers() -> list[str]:
 
 
 def main() -> None:
-    """`--settled` says only how much is under way."""
+    """`--settled` says only how much is under way, and what was set aside so far."""
     if "--settled" in sys.argv:
-        print(json.dumps(unsettled()))
+        print(json.dumps({"left": unsettled(), "halves": halves()}))
         return
     counts = Counter(Filing.unscoped.values_list("status", flat=True))
     print(json.dumps({"problems": problems(Path(sys.argv[1])), "filings": counts}, ensure_ascii=False))

@@ -16,11 +16,11 @@ from django.utils import timezone
 from core.models import AuditEntry
 from relay import lanes, registry, services
 from relay.channels import open_channel
-from relay.channels.base import Letter
+from relay.channels.base import Letter, ReceivedFile
 from relay.management.operating import ShellOperator
 from relay.models import Attempt, InboundMessage, InboundState, Lane, OutboundMessage, OutboundState
 from relay.registry import Incoming
-from relay.services import NotInQuarantineError, dispatching, handling, operations
+from relay.services import NotInQuarantineError, dispatching, handling, operations, storing
 from relay.services.operations import ResendOutcome, housekeeping
 from tests.races import SECONDS, at_once, begun, meanwhile, refusals
 from tests.relay.conftest import Application, Boxes, inbound, make_due, outbound, queue
@@ -240,6 +240,18 @@ def test_a_lane_has_one_holder_and_who_was_slow_cannot_give_it_away() -> None:
     assert lanes.renew("lane", successors[0])
     lanes.release("lane", successors[0])
     assert lanes.take("lane") is not None
+
+
+def test_two_that_store_the_same_files_in_another_order_do_not_wait_for_each_other() -> None:
+    """One worker was held up until its lane ran out; found by `make chaos`."""
+    first, second = (ReceivedFile(f"{number}.xml", 6, b"file %d" % number) for number in (1, 2))
+    with transaction.atomic():
+        storing.store("customs", [first])
+        other = begun(lambda: storing.store("customs", [second, first]))
+        assert not other.done()
+        assert storing.store("customs", [second]) == {}
+    assert set(other.result(SECONDS)) == {"1.xml", "2.xml"}
+    assert InboundMessage.objects.count() == 2
 
 
 # -- order: what stands in the way of the younger ones, and of whom -----------------------------------
