@@ -19,12 +19,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from core import alive
 from core import metrics as counting
+from core.deadlines import PROBE_SECONDS, database_within
 from relay import gauges
 
 log = structlog.get_logger(__name__)
 
-#: A question that takes longer is given up: the next scrape must not find it still running.
-_STATEMENT_MILLISECONDS: Final = 5000
 #: With one of these a request has come through a proxy, and its last station says nothing about where from.
 _FORWARDED: Final = (
     "HTTP_X_FORWARDED_FOR",
@@ -45,9 +44,10 @@ def _redis() -> list[Metric]:
 
 
 def _database() -> list[Metric]:
-    with transaction.atomic():
+    with database_within(PROBE_SECONDS), transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(_STATEMENT_MILLISECONDS)])
+            # For the server, which would go on with what nobody waits for any more.
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(PROBE_SECONDS * 1000))])
         return gauges.families()
 
 

@@ -1,15 +1,16 @@
 """What operators are told about an alert, and what they are to type: the words of docs/operations/watching.md."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from relay.models import Alert, AlertKind
+from relay.models import Alert, AlertKind, OutboundMessage, OutboundState
 
 _TO_DO: Final[dict[str, str | Promise]] = {
     AlertKind.OUTBOUND_OLD: gettext_lazy(
@@ -71,8 +72,19 @@ def to_do(alert: Alert) -> str:
 
 def commands(alert: Alert) -> list[str]:
     """What to type."""
-    since = f"{timezone.localtime(alert.since):%Y-%m-%dT%H:%M}"
+    since = f"{timezone.localtime(_made_since(alert)):%Y-%m-%dT%H:%M}"
     return [command.format(partner=alert.partner, since=since) for command in _COMMANDS[alert.kind]]
+
+
+def _made_since(alert: Alert) -> datetime:
+    """From when on what the alert is about was made, by which commands select: a message that was refused then is older."""
+    if alert.kind != AlertKind.REFUSED:
+        return alert.since
+    refused = OutboundMessage.objects.filter(
+        state=OutboundState.REFUSED, partner=alert.partner, message_type=alert.message_type, finished_at__gte=alert.since
+    )
+    first: datetime | None = refused.aggregate(first=Min("created_at"))["first"]
+    return first or alert.since
 
 
 def as_json(alert: Alert) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Count, Min, Model, Q, QuerySet
+from django.db.models import Count, Max, Min, Model, Q, QuerySet
 from django.utils import timezone
 
 from relay import registry
@@ -17,6 +17,8 @@ from relay.models import CONTRADICTS_REFUSAL, Attempt, AttemptOutcome, InboundMe
 
 #: Over how long the rates are taken.
 RATE_SECONDS: Final = 300
+#: Of each type; those that a partner might send again.
+_NEWEST: Final = 200
 
 
 @dataclass(slots=True)
@@ -131,6 +133,20 @@ def last_received(partner: str) -> dict[str, datetime]:
         if received_at := newest.values_list("received_at", flat=True).first():
             found[message_type] = received_at
     return found
+
+
+def last_heard(partner: str) -> datetime | None:
+    """When anything came from it last, also what it had sent before; None when nothing ever did.
+
+    What comes once more makes no row, but moves the time of the one that is there. A partner sends again what it sent of late: looked for
+    among the newest of each type, never in the whole table.
+    """
+    heard: list[datetime] = []
+    for message_type in [*registry.inbound_types(), RECEIPT_TYPE, ""]:
+        newest = InboundMessage.objects.filter(partner=partner, message_type=message_type).order_by("-pk")[:_NEWEST]
+        if latest := newest.aggregate(latest=Max("last_seen_at"))["latest"]:
+            heard.append(latest)
+    return max(heard, default=None)
 
 
 def _add_queues(table: _Table, now: datetime, waiting: Iterable[Queue]) -> None:

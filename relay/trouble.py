@@ -13,7 +13,7 @@ from django.db.models import Count, Min, Q
 
 from relay.conf import partners
 from relay.models import AlertKind, InboundState, OutboundMessage, OutboundState, Pause
-from relay.queries import Queue, last_received, queues
+from relay.queries import Queue, last_heard, queues
 
 #: What has not ended. What was delivered before and goes again waits once for a receipt that need not come (docs/adr/0095).
 _OWED = OutboundMessage.objects.filter(finished_at__isnull=True, delivered_before=False)
@@ -85,7 +85,7 @@ def _silences(pauses: Sequence[Pause]) -> Iterator[tuple[str, datetime, int]]:
             owed.setdefault(partner, []).append((since, number))
     for partner, parts in owed.items():
         since = min(since for since, _ in parts)
-        yield partner, max([since, *last_received(partner).values()]), sum(number for _, number in parts)
+        yield partner, max(since, last_heard(partner) or since), sum(number for _, number in parts)
 
 
 def _waits_since(since: datetime, partner: str, message_type: str, pauses: Sequence[Pause]) -> datetime | None:

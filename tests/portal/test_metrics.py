@@ -1,6 +1,9 @@
 """/metrics: what Prometheus reads, who may, and what it says while a part is away."""
 
+import os
+import signal
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core import alive
-from portal import celery
+from portal import celery, health
 from portal import metrics as page
 from relay.models import InboundState, OutboundState
+from tests.races import wait_until
 from tests.relay.rows import make_alert, make_inbound, make_outbound, make_pause, make_quarantined
 from tests.watching import forget_counts, read
 
@@ -194,17 +198,64 @@ def test_why_a_part_is_away_is_not_for_the_reader(client: Client, monkeypatch: p
     assert read(answer.content.decode())[f"portal_up{{part={part}}}"] == 0
 
 
-def test_a_slow_question_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow() -> list[Any]:
+def asked(*statements: str) -> Callable[[], list[Any]]:
+    """Instead of the gauges."""
+
+    def ask() -> list[Any]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(20)")
+            for statement in statements:
+                cursor.execute(statement)
         return []
 
-    monkeypatch.setattr(page, "_STATEMENT_MILLISECONDS", 50)
-    monkeypatch.setattr("relay.gauges.families", slow)
+    return ask
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("statements", [["SELECT pg_sleep(20)"], ["SELECT pg_sleep(0.3)"] * 60], ids=["one", "many short ones"])
+def test_questions_that_take_long_are_given_up_together(client: Client, monkeypatch: pytest.MonkeyPatch, statements: list[str]) -> None:
+    monkeypatch.setattr(page, "PROBE_SECONDS", 0.5)
+    monkeypatch.setattr("relay.gauges.families", asked(*statements))
     begun = time.monotonic()
-    assert scrape(client)["portal_up{part=database}"] == 0
-    assert time.monotonic() - begun < 10
+    found = scrape(client)
+    assert time.monotonic() - begun < 5
+    assert (found["portal_up{part=database}"], found["portal_up{part=redis}"]) == (0, 1)
+    wait_until(nothing_sleeps)
+    monkeypatch.undo()
+    assert scrape(client)["portal_up{part=database}"] == 1, "the next has a connection again"
+
+
+def nothing_sleeps() -> bool:
+    """Whether the server has given up, too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'")
+        return not cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("path", "said"), [("/metrics", 'portal_up{part="database"} 0.0'), ("/readyz", '"database": "failed"')])
+def test_a_server_that_is_frozen_holds_nobody(client: Client, monkeypatch: pytest.MonkeyPatch, path: str, said: str) -> None:
+    """It times nothing out itself, and its machine answers for it."""
+    for module in (page, health):
+        monkeypatch.setattr(module, "PROBE_SECONDS", 0.5)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        answer = client.get(path)
+        assert time.monotonic() - begun < 5
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert said in answer.content.decode()
+    assert scrape(client)["portal_up{part=database}"] == 1
+
+
+def test_a_database_that_is_gone_without_a_word_is_noticed() -> None:
+    options = connection.settings_dict["OPTIONS"]
+    assert 2 <= options["connect_timeout"] <= 5
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 60
+    assert options["tcp_user_timeout"] <= 60_000
 
 
 # -- who is alive -----------------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def test_a_partner_that_sends_anything_is_not_silent() -> None:
     assert look(NOW).silent_seconds == {"customs": 180}
 
 
+def test_a_partner_that_sends_again_what_it_sent_before_is_not_silent() -> None:
+    """It makes no new row."""
+    owe_receipt(14)
+    make_inbound(at=ago(300), last_seen_at=ago(2))
+    make_inbound(at=ago(200))
+    assert kinds() == set()
+    assert look(NOW).silent_seconds == {"customs": 120}
+    make_inbound(at=ago(300), last_seen_at=ago(1), partner="ccpit")
+    assert look(NOW).silent_seconds["customs"] == 120, "another partner speaks for itself"
+
+
 def test_what_is_paused_is_no_trouble_and_its_age_begins_with_the_end_of_the_pause() -> None:
     wait_outside(60)
     owe_receipt(60)
@@ -279,6 +290,18 @@ def test_what_a_mail_says_to_type_is_what_the_page_says(settings: Any) -> None:
     for kind in AlertKind:
         for command in alerts.commands(make_alert(kind=kind, since=NOW)):
             assert command.replace(" 2026-03-01T08:00", " …").removeprefix("    ") in rows[kind.value], command
+
+
+def test_the_command_about_what_was_refused_selects_it() -> None:
+    """--since goes by when a message was made: this one ten minutes before the alert begins."""
+    message = make_outbound(at=ago(30), finished_at=ago(20), state=OutboundState.REFUSED, message_type="RCV001")
+    make_outbound(at=ago(300), finished_at=ago(290), state=OutboundState.REFUSED, message_type="RCV001")
+    watch(at=NOW)
+    watch(at=NOW + MINUTE)
+    (alert,) = alerts.open_alerts()
+    assert alert.since == ago(20), "what it tells is since when"
+    (command,) = [command for command in alerts.commands(alert) if "relay_resend" in command]
+    assert [row["message_id"] for row in typed(*command.split()[1:], "--json").json["messages"]] == [str(message.message_id)]
 
 
 # -- where it is seen -------------------------------------------------------------------------------------
