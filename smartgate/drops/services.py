@@ -1,11 +1,14 @@
-"""Taking what other software dropped: each file once, by its message_id, whatever dies in between (docs/adr/0104).
+"""Taking what other software dropped: each file once, by its message_id, whatever dies in between (docs/adr/0104, 0113).
 
-Read, stored with its answer in one transaction, answered, moved: what is left after a crash is found again and comes to the same end.
+Claimed, read, stored with its answer in one transaction, answered, moved: what is left after a crash is found again and comes to the
+same end.
 """
 
 import hashlib
-import secrets
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -21,12 +24,13 @@ from django.utils.translation import gettext as _
 from accounts.models import Enterprise, User
 from accounts.rights import Right, Role
 from core.codes import CodeOption
-from core.directories import NotReadError, flush, names_by_age, read_plain, write_whole
+from core.directories import NotReadError, names_by_age, read_plain
 from core.forms.form import EntryForm
 from core.forms.page import EntryPage
 from relay.channels.base import printable
 from relay.envelope import UnreadableMessageError, file_name_of, read
 from smartgate.drops import messages
+from smartgate.drops.boxes import Boxes, Claimed
 from smartgate.drops.messages import Answered, Draft, FieldError
 from smartgate.drops.models import DropFile, DroppedFiling
 from smartgate.forms import FilingForm, FilingLineForm
@@ -37,104 +41,148 @@ from smartgate.services.filings import violated
 
 log = structlog.get_logger(__name__)
 
-BOXES: Final = ("in", "done", "failed", "answers")
 #: Files of one enterprise in one run: nobody waits long behind who drops thousands.
 MOST_FILES: Final = 50
+#: No file is begun after so many seconds of an enterprise's run: others wait, and so do its own states.
+MOST_SECONDS: Final = 20
 #: States told in one run.
 MOST_STATES: Final = 500
 #: A file that is no XML (yet) is looked at again for so long: not every program writes beside and renames.
 YOUNG_SECONDS: Final = 60
 
 
-class Boxes:
-    """The directories of one enterprise."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.inbox, self.done, self.failed, self.answers = (home / name for name in BOXES)
-        self.writing = self.answers / ".writing"
-
-    def make(self) -> None:
-        """Have all of them there."""
-        for box in (self.inbox, self.done, self.failed, self.writing):
-            box.mkdir(parents=True, exist_ok=True)
-
-    def put_answer(self, name: str, content: bytes) -> None:
-        """A file in `answers`, whole; in the place of the same one. Raises OSError."""
-        write_whole(self.answers / name, content, beside=self.writing / f"{secrets.token_hex(8)}.tmp")
-        flush(self.answers)
-
-    def put_away(self, name: str, box: Path, digest: str) -> None:
-        """Move a file out of `in`, to a name that keeps all that had this one apart. Whoever was quicker has moved it. Raises OSError."""
-        target = box / name
-        if target.exists():
-            target = box / f"{digest[:12]}-{name}"[:250]
-        try:
-            (self.inbox / name).rename(target)
-        except FileNotFoundError:
-            return
-        flush(box)
-        flush(self.inbox)
-
-
 def take_all() -> int:
     """Take what lies in the directories of all enterprises that have one, and tell what became of earlier drafts; gives how many files.
 
     An enterprise has one when the platform's operator made `<SMARTGATE_DROP_ROOT>/<统一社会信用代码>`. One whose directory is broken keeps
-    no other waiting.
+    no other waiting, and one that another worker is at is left to that one.
     """
     root = settings.SMARTGATE_DROP_ROOT
     if root is None or not root.is_dir():
         return 0
     homes = {path.name: path for path in root.iterdir() if path.is_dir() and not path.is_symlink()}
-    taken = 0
+    count = 0
     for enterprise in Enterprise.objects.filter(credit_code__in=homes).order_by("pk"):
         boxes = Boxes(homes[enterprise.credit_code])
-        try:
+        with _reported(enterprise):
             boxes.make()
-            for name in [*messages.file_names(names_by_age(boxes.inbox))][:MOST_FILES]:
-                taken += _taken(enterprise, boxes, name)
-            tell(enterprise, boxes)
-        except OSError as error:
-            log.warning("drop_folder_failed", enterprise_id=enterprise.pk, error=str(error))
-    return taken
+            with boxes.alone() as is_alone:
+                if is_alone:
+                    with _reported(enterprise):
+                        count += _take_some(enterprise, boxes)
+                    with _reported(enterprise):
+                        tell(enterprise, boxes)
+    return count
 
 
-def _taken(enterprise: Enterprise, boxes: Boxes, name: str) -> bool:
-    """`take`, with a file that nobody can digest left where it is and behind the others: operators find it in the log."""
+@contextmanager
+def _reported(enterprise: Enterprise) -> Iterator[None]:
+    """What goes wrong with a whole directory is the operators' to read, and nobody else's to wait for."""
     try:
-        return take(enterprise, boxes, name)
-    except OSError:
-        raise
-    except Exception:
-        log.exception("drop_failed", enterprise_id=enterprise.pk, file=printable(name))
+        yield
+    except Exception as error:
+        log.warning("drop_folder_failed", enterprise_id=enterprise.pk, error=str(error), exc_info=not isinstance(error, OSError))
+
+
+def _take_some(enterprise: Enterprise, boxes: Boxes) -> int:
+    """Claim files and take them, then those that failed before, of which there may be half a run; gives how many are through.
+
+    Raises OSError when the directory itself cannot be read; what is wrong with one file is its own.
+    """
+    until = time.monotonic() + MOST_SECONDS
+    due = boxes.due()
+    again = [one for one in due if one.tries][: MOST_FILES // 2]
+    fresh = [one for one in due if not one.tries]
+    errors: list[tuple[str, OSError]] = []
+    for name in messages.file_names(names_by_age(boxes.inbox)):
+        if len(again) + len(fresh) >= MOST_FILES:
+            break
+        try:
+            if _is_finished(boxes.inbox / name):
+                fresh.append(boxes.claim(name))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            errors.append((name, error))
+    if errors:
+        name, first = errors[0]
+        log.warning("drop_not_taken", enterprise_id=enterprise.pk, count=len(errors), file=printable(name), error=str(first))
+    count = 0
+    for one in [*fresh, *again]:
+        if time.monotonic() > until:
+            break
+        count += _taken(enterprise, boxes, one)
+    return count
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether a file is to be taken as it is: it is XML, or nobody has written on it for a while. Raises OSError."""
+    try:
+        content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
+        if _is_young(path.lstat()):
+            read(content)
+    except NotReadError:
+        return True
+    except UnreadableMessageError as error:
+        return error.code != "NOT_XML"
+    return True
+
+
+def _is_young(found: os.stat_result) -> bool:
+    return time.time() - found.st_mtime < YOUNG_SECONDS
+
+
+def _taken(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
+    """`take`, with a file that nobody can digest tried again later and later, behind the others: operators find it in the log."""
+    try:
+        begun = boxes.begin(one)
+    except FileNotFoundError:
+        # Another worker has begun with it.
+        return False
+    except OSError as error:
+        log.warning("drop_failed", enterprise_id=enterprise.pk, file=printable(one.name), token=one.token, error=str(error))
+        return False
+    try:
+        return take(enterprise, boxes, begun)
+    except Exception as error:
+        log.warning(
+            "drop_failed",
+            enterprise_id=enterprise.pk,
+            file=printable(one.name),
+            token=one.token,
+            tries=begun.tries,
+            error=str(error),
+            exc_info=not isinstance(error, OSError),
+        )
         return False
 
 
-def take(enterprise: Enterprise, boxes: Boxes, name: str) -> bool:
-    """Take one file. Whether it is through; a half-written one is left for the next look. Raises OSError."""
-    path = boxes.inbox / name
+def take(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
+    """Take one file. Whether it is through; one that is not is left for another look. Raises OSError."""
+    path = boxes.taking / one.file_name
     try:
+        found = path.lstat()
         content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
     except FileNotFoundError:
         return False
     except NotReadError as refusal:
-        digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()
-        _refuse(enterprise, boxes, name, digest=digest, code=refusal.code, reason=refusal.reason)
+        digest = hashlib.sha256(f"{one.token}-{one.name}".encode(errors="replace")).hexdigest()
+        reason = f"{printable(one.name)} {refusal.reason}"
+        _refuse(enterprise, boxes, one, found, digest=digest, code=refusal.code, reason=reason)
         return True
     digest = hashlib.sha256(content).hexdigest()
     try:
         envelope, business = read(content)
     except UnreadableMessageError as error:
-        if error.code == "NOT_XML" and time.time() - path.lstat().st_mtime < YOUNG_SECONDS:
+        if error.code == "NOT_XML" and _is_young(found):
             return False
-        _refuse(enterprise, boxes, name, digest=digest, code=error.code, reason=error.reason, message_id=error.message_id)
+        _refuse(enterprise, boxes, one, found, digest=digest, code=error.code, reason=error.reason, message_id=error.message_id)
         return True
     if envelope.message_type != messages.DRAFTS or envelope.sender_id != enterprise.credit_code:
         code, reason = (
             ("UNKNOWN_TYPE", envelope.message_type) if envelope.message_type != messages.DRAFTS else ("WRONG_SENDER", envelope.sender_id)
         )
-        _refuse(enterprise, boxes, name, digest=digest, code=code, reason=reason, message_id=envelope.message_id)
+        _refuse(enterprise, boxes, one, found, digest=digest, code=code, reason=reason, message_id=envelope.message_id)
         return True
     try:
         stored = _stored(enterprise, envelope.message_id, digest, messages.parse_drafts(business))
@@ -145,16 +193,24 @@ def take(enterprise: Enterprise, boxes: Boxes, name: str) -> bool:
         return False
     if stored.sha256 != digest:
         reason = str(envelope.message_id)
-        _refuse(enterprise, boxes, name, digest=digest, code="ID_REUSED", reason=reason, message_id=envelope.message_id)
+        _refuse(enterprise, boxes, one, found, digest=digest, code="ID_REUSED", reason=reason, message_id=envelope.message_id)
         return True
     boxes.put_answer(file_name_of(messages.ANSWER, envelope.message_id), bytes(stored.answer))
-    boxes.put_away(name, boxes.done if stored.is_accepted else boxes.failed, digest)
-    log.info("drop_taken", enterprise_id=enterprise.pk, file=printable(name), is_accepted=stored.is_accepted)
+    boxes.put_away(one, boxes.done if stored.is_accepted else boxes.failed, found)
+    log.info("drop_taken", enterprise_id=enterprise.pk, file=printable(one.name), is_accepted=stored.is_accepted)
     return True
 
 
 def _refuse(
-    enterprise: Enterprise, boxes: Boxes, name: str, *, digest: str, code: str, reason: str, message_id: UUID | None = None
+    enterprise: Enterprise,
+    boxes: Boxes,
+    one: Claimed,
+    found: os.stat_result,
+    *,
+    digest: str,
+    code: str,
+    reason: str,
+    message_id: UUID | None = None,
 ) -> None:
     """Say why a file was not read, and put it with the failed. Nothing is stored: said twice, it says the same."""
     said = messages.answer(
@@ -166,8 +222,8 @@ def _refuse(
         key=f"{enterprise.pk}/{digest}/{code}",
     )
     boxes.put_answer(f"{messages.ANSWER}_{digest[:32]}.xml", said)
-    boxes.put_away(name, boxes.failed, digest)
-    log.info("drop_refused", enterprise_id=enterprise.pk, file=printable(name), code=code, reason=reason[:200])
+    boxes.put_away(one, boxes.failed, found)
+    log.info("drop_refused", enterprise_id=enterprise.pk, file=printable(one.name), code=code, reason=reason[:200])
 
 
 @transaction.atomic

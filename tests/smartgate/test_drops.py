@@ -1,8 +1,13 @@
 """The drop folder: drafts from other software, each file once, answered field by field, told what became of them (SGW-10)."""
 
 import os
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
 
@@ -13,8 +18,10 @@ from core.models import AuditEntry
 from relay import schemas
 from relay.envelope import NS, q
 from smartgate import services, states, tasks
+from smartgate.drops import boxes as boxes_module
 from smartgate.drops import messages
 from smartgate.drops import services as drops
+from smartgate.drops.boxes import Boxes, cut
 from smartgate.drops.models import DropFile, DroppedFiling
 from smartgate.messages import HEADER_FIELDS, LINE_FIELDS
 from smartgate.models import Filing, FilingStatus
@@ -81,6 +88,10 @@ def answers(home: Path, kind="SGW302"):
 
 def names(home: Path, box: str) -> list[str]:
     return sorted(path.name for path in (home / box).iterdir() if not path.name.startswith("."))
+
+
+def claimed(home: Path) -> list[str]:
+    return names(home, "in/.taking")
 
 
 def text(element, name):
@@ -195,14 +206,138 @@ class PowerCutError(BaseException):
     """What no code catches."""
 
 
-@pytest.mark.parametrize("step", ["create_filings", "Boxes.put_answer", "Boxes.put_away", "messages.answer", "write_whole", "flush"])
+STEPS = ["services.create_filings", "services.messages.answer", "boxes.Boxes.begin", "boxes.Boxes.put_answer", "boxes.Boxes.put_away"]
+
+
+@pytest.mark.parametrize("step", [*STEPS, "boxes.write_whole", "boxes.flush"])
 def test_whatever_dies_the_file_is_taken_once(home, step):
     content = package(home.name, draft(1), draft(2))
-    with mock.patch(f"smartgate.drops.services.{step}", side_effect=PowerCutError), pytest.raises(PowerCutError):
+    with mock.patch(f"smartgate.drops.{step}", side_effect=PowerCutError), pytest.raises(PowerCutError):
         drop(home, content)
-    assert names(home, "in") == ["a.xml"]
+    assert (names(home, "in"), len(claimed(home))) == ([], 1)
     tasks.take_drops()
-    assert (Filing.unscoped.count(), len(answers(home)), names(home, "done"), names(home, "in")) == (2, 1, ["a.xml"], [])
+    assert (Filing.unscoped.count(), len(answers(home)), names(home, "done"), claimed(home)) == (2, 1, ["a.xml"], [])
+
+
+#: What dies closes no files; Python does it afterwards, and says so.
+AS_A_DEATH = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@contextmanager
+def power_cut_at(number: int) -> Iterator[list[str]]:
+    """Die before the `number`th line of smartgate.drops that this run comes to, no line counted twice; gives the lines it came to."""
+    package_path = os.path.dirname(boxes_module.__file__)
+    lines: list[str] = []
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Callable[..., Any] | None:
+        if not frame.f_code.co_filename.startswith(package_path):
+            return None
+        if event == "line":
+            line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+            if line not in lines:
+                lines.append(line)
+                if len(lines) == number:
+                    raise PowerCutError(line)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield lines
+    except PowerCutError:
+        pass
+    finally:
+        sys.settrace(before)
+
+
+def deaths(prepare: Callable[[], None]) -> Iterator[int]:
+    """Run the worker again and again, each time dying one line further on, until it comes through."""
+    number = 0
+    while True:
+        number += 1
+        prepare()
+        with power_cut_at(number) as lines:
+            tasks.take_drops()
+        yield number
+        if len(lines) < number:
+            return
+
+
+@AS_A_DEATH
+def test_it_may_die_before_any_line_and_takes_a_file_once(home):
+    sent: list[UUID] = []
+
+    def prepare() -> None:
+        sent.append(uuid4())
+        (home / "in" / "a.xml").write_bytes(package(home.name, draft(len(sent)), message_id=sent[-1]))
+
+    for _number in deaths(prepare):
+        tasks.take_drops()
+        assert (Filing.unscoped.count(), names(home, "in"), claimed(home)) == (len(sent), [], [])
+        assert (home / "answers" / f"SGW302_{sent[-1]}.xml").exists()
+        assert len(names(home, "done")) == len(sent)
+    assert len(sent) > 100
+
+
+@AS_A_DEATH
+def test_it_may_die_before_any_line_and_refuses_a_file_once(home):
+    count = 0
+
+    def prepare() -> None:
+        nonlocal count
+        count += 1
+        (home / "in" / "a.xml").write_bytes(package("91210200MA0000000X", draft(count)))
+
+    for _number in deaths(prepare):
+        tasks.take_drops()
+        assert (len(answers(home)), len(names(home, "failed")), claimed(home)) == (count, count, [])
+    assert count > 60
+
+
+def test_what_gets_the_name_of_a_file_that_is_being_taken_is_taken_itself(home):
+    """The software renames the next file over the last one while that is being stored."""
+    first, second = uuid4(), uuid4()
+    real = drops.create_filings
+
+    def meanwhile(**options):
+        if not Filing.unscoped.exists():
+            (home / "in" / "b.tmp").write_bytes(package(home.name, draft(2), message_id=second))
+            (home / "in" / "b.tmp").rename(home / "in" / "a.xml")
+        return real(**options)
+
+    with mock.patch.object(drops, "create_filings", meanwhile):
+        drop(home, package(home.name, draft(1), message_id=first))
+    tasks.take_drops()
+    assert {path.name for path in (home / "answers").glob("SGW302_*")} == {f"SGW302_{one}.xml" for one in (first, second)}
+    assert (Filing.unscoped.count(), len(names(home, "done")), names(home, "in")) == (2, 2, [])
+
+
+def test_what_is_written_into_a_file_that_is_being_taken_is_taken_itself(home):
+    """The same through a descriptor that was opened before: the file that is moved would be another one than was read."""
+    later = package(home.name, draft(2), draft(3))
+    real = drops.create_filings
+
+    def meanwhile(**options):
+        if not Filing.unscoped.exists():
+            (home / "in" / ".taking" / claimed(home)[0]).write_bytes(later)
+        return real(**options)
+
+    with mock.patch.object(drops, "create_filings", meanwhile):
+        drop(home, package(home.name, draft(1)))
+    assert names(home, "done") == []
+    tasks.take_drops()
+    assert (Filing.unscoped.count(), names(home, "done")) == (3, ["a.xml"])
+    assert (home / "done" / "a.xml").read_bytes() == later
+
+
+def test_while_one_worker_is_at_a_folder_the_others_leave_it_alone(home):
+    (home / "in" / "a.xml").write_bytes(package(home.name, draft(1)))
+    with Boxes(home).alone() as is_alone:
+        assert is_alone
+        tasks.take_drops()
+        assert names(home, "in") == ["a.xml"]
+    tasks.take_drops()
+    assert names(home, "done") == ["a.xml"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -235,7 +370,7 @@ def test_later_states_and_receipts_are_told_once(home, administrator):
 def test_an_answer_that_could_not_be_written_is_written_later(home, administrator):
     drop(home, package(home.name, draft(1)))
     services.declare_filing(actor=administrator, filing_id=Filing.unscoped.get().pk)
-    with mock.patch("smartgate.drops.services.write_whole", side_effect=OSError("disk full")):
+    with mock.patch("smartgate.drops.boxes.write_whole", side_effect=OSError("disk full")):
         tasks.take_drops()
     assert DroppedFiling.unscoped.get().told_version == 1
     tasks.take_drops()
@@ -250,12 +385,160 @@ def test_one_broken_directory_keeps_no_other_waiting(home, root, other_operator)
     assert Filing.unscoped.count() == 1
 
 
-def test_a_file_that_nobody_can_digest_keeps_no_other_waiting(home):
-    (home / "in" / "a.xml").write_bytes(package(home.name, draft(1)))
+@contextmanager
+def indigestible(prefix="bad", failure=ZeroDivisionError):
+    """Files whose names begin so make our own program fail."""
     real = drops.take
-    with mock.patch.object(drops, "take", lambda enterprise, boxes, name: 1 / 0 if name == "a.xml" else real(enterprise, boxes, name)):
+
+    def take(enterprise, boxes, one):
+        if one.name.startswith(prefix):
+            raise failure
+        return real(enterprise, boxes, one)
+
+    with mock.patch.object(drops, "take", take):
+        yield
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock by which a file's next try is put off."""
+    now = SimpleNamespace(seconds=time.time())
+    monkeypatch.setattr(boxes_module, "time", SimpleNamespace(time=lambda: now.seconds))
+    return now
+
+
+def tried_at(home: Path) -> list[tuple[int, int]]:
+    """When the files that are not through are tried next, and how often they were."""
+    return [(int(due), int(tries)) for due, tries, *_rest in (name.split("-", 3) for name in claimed(home))]
+
+
+def test_a_file_that_nobody_can_digest_keeps_no_other_waiting(home):
+    (home / "in" / "bad.xml").write_bytes(package(home.name, draft(1)))
+    with indigestible():
         drop(home, package(home.name, draft(2)), "b.xml")
-    assert (names(home, "in"), names(home, "done"), Filing.unscoped.count()) == (["a.xml"], ["b.xml"], 1)
+    assert (len(claimed(home)), names(home, "done"), Filing.unscoped.count()) == (1, ["b.xml"], 1)
+    tasks.take_drops()
+    assert (claimed(home), names(home, "done")) == ([], ["b.xml", "bad.xml"])
+
+
+def test_more_of_them_than_a_run_takes_keep_no_other_waiting(home):
+    for number in range(drops.MOST_FILES + 1):
+        path = home / "in" / f"bad{number}.xml"
+        path.write_bytes(b"x")
+        os.utime(path, (number, number))
+    with indigestible():
+        drop(home, package(home.name, draft(1)))
+        assert names(home, "done") == [], "the older ones come first, once"
+        tasks.take_drops()
+        assert (names(home, "in"), names(home, "done")) == ([], ["a.xml"])
+        drop(home, package(home.name, draft(2)), "b.xml")
+    assert names(home, "done") == ["a.xml", "b.xml"]
+
+
+def test_what_failed_is_tried_later_and_later_and_for_ever(home, clock):
+    (home / "in" / "bad.xml").write_bytes(package(home.name, draft(1)))
+    waits = []
+    with indigestible():
+        for tries in range(1, 11):
+            tasks.take_drops()
+            ((due, tried),) = tried_at(home)
+            assert tried == tries
+            waits.append(due - int(clock.seconds))
+            if waits[-1]:
+                tasks.take_drops()
+                assert tried_at(home) == [(due, tries)], "not before its time"
+            clock.seconds = due
+    assert waits == [0, 10, 20, 40, 80, 160, 320, 600, 600, 600]
+    # Set back for a day: nothing waits for a day.
+    clock.seconds = due - 86_400
+    tasks.take_drops()
+    assert (claimed(home), Filing.unscoped.count()) == ([], 1)
+
+
+def test_a_file_that_kills_its_worker_is_put_off_like_the_others(home):
+    (home / "in" / "bad.xml").write_bytes(package(home.name, draft(2)))
+    with indigestible(failure=PowerCutError):
+        for _worker in range(2):
+            with pytest.raises(PowerCutError):
+                tasks.take_drops()
+        drop(home, package(home.name, draft(1)))
+    assert names(home, "done") == ["a.xml"]
+
+
+def test_a_file_that_cannot_be_read_is_its_own_trouble(home, administrator):
+    """Another user's, with mode 0600: the others are taken, and what became of drafts is told."""
+    drop(home, package(home.name, draft(1)))
+    services.declare_filing(actor=administrator, filing_id=Filing.unscoped.get().pk)
+    (home / "in" / "theirs.xml").write_bytes(b"x")
+    real = drops.read_plain
+
+    def read_plain(path, limit):
+        if path.name.endswith("theirs.xml"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, limit)
+
+    with mock.patch.object(drops, "read_plain", read_plain):
+        drop(home, package(home.name, draft(2)), "b.xml")
+    assert (names(home, "in"), names(home, "done"), len(answers(home, "SGW303"))) == (["theirs.xml"], ["a.xml", "b.xml"], 1)
+
+
+def test_one_that_cannot_be_answered_is_its_own_trouble(home, administrator):
+    drop(home, package(home.name, draft(1)))
+    services.declare_filing(actor=administrator, filing_id=Filing.unscoped.get().pk)
+    full = uuid4()
+    real = Boxes.put_answer
+
+    def put_answer(boxes, name, content):
+        if str(full) in name:
+            raise OSError(28, "No space left on device")
+        real(boxes, name, content)
+
+    (home / "in" / "full.xml").write_bytes(package(home.name, draft(2), message_id=full))
+    with mock.patch.object(Boxes, "put_answer", put_answer):
+        drop(home, package(home.name, draft(3)), "b.xml")
+    assert (len(claimed(home)), names(home, "done"), len(answers(home, "SGW303"))) == (1, ["a.xml", "b.xml"], 1)
+    tasks.take_drops()
+    assert (Filing.unscoped.count(), names(home, "done"), len(answers(home))) == (3, ["a.xml", "b.xml", "full.xml"], 3)
+
+
+@pytest.mark.parametrize("box", ["done", "failed"])
+def test_names_are_cut_by_bytes_and_stay_names_of_xml_files(home, box):
+    name = "单" * 83 + ".xml"
+    for number in range(2):
+        drop(home, package(home.name if box == "done" else "91210200MA0000000X", draft(number)), name)
+    first, second = sorted(names(home, box), key=len)
+    assert second.endswith(f"-{first}")
+    assert name.endswith(first)
+    assert first.endswith("单.xml")
+
+
+def test_a_short_name_is_not_cut():
+    assert [cut("单据.xml"), cut("x" * 176 + ".xml"), len(cut("x" * 177 + ".xml"))] == ["单据.xml", "x" * 176 + ".xml", 180]
+
+
+def test_nothing_takes_the_place_of_what_failed_before(home, settings):
+    """Neither what was too large to be read, nor links that lead nowhere."""
+    settings.RELAY_MAX_MESSAGE_BYTES = 100
+    for letter in "xyz":
+        drop(home, letter.encode() * 101)
+    for number in range(2):
+        (home / "in" / "l.xml").symlink_to(f"nowhere{number}")
+        tasks.take_drops()
+    kept = {path for path in (home / "failed").iterdir() if not path.is_symlink()}
+    assert {path.read_bytes()[:1] for path in kept} == {b"x", b"y", b"z"}
+    assert {os.readlink(path) for path in (home / "failed").iterdir() if path.is_symlink()} == {"nowhere0", "nowhere1"}
+    notes = sorted(text(answer, "Note") for answer in answers(home))
+    assert [note.split()[0] for note in notes] == ["a.xml"] * 3 + ["l.xml"] * 2
+
+
+def test_no_file_is_begun_after_its_time(home):
+    for number in range(3):
+        (home / "in" / f"{number}.xml").write_bytes(package(home.name, draft(number)))
+    with mock.patch.object(drops, "MOST_SECONDS", -1):
+        tasks.take_drops()
+    assert (names(home, "in"), len(claimed(home)), Filing.unscoped.count()) == ([], 3, 0)
+    tasks.take_drops()
+    assert Filing.unscoped.count() == 3
 
 
 def test_without_an_administrator_it_says_so(home, administrator):
