@@ -69,6 +69,11 @@ def parse_drafts(business: etree._Element) -> list[Draft]:
     ]
 
 
+def items_in(business: etree._Element) -> int:
+    """How many body lines an SGW301 has in all its drafts."""
+    return sum(1 for _item in business.iter(q("Item")))
+
+
 def _texts(part: etree._Element | None, fields: Sequence[tuple[str, str]]) -> Texts:
     return {name: "" if part is None else text_of(part, wire) for wire, name in fields}
 

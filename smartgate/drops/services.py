@@ -35,6 +35,7 @@ from smartgate.drops.messages import Answered, Draft, FieldError
 from smartgate.drops.models import DropFile, DroppedFiling
 from smartgate.forms import FilingForm, FilingLineForm
 from smartgate.importing.checking import entry_of, kept
+from smartgate.importing.workbook import MOST_ROWS
 from smartgate.models import FilingStatus
 from smartgate.services import HEADER_NAMES, LINE_NAMES, FilingHeader, LineEntry, create_filings
 from smartgate.services.filings import violated
@@ -45,10 +46,17 @@ log = structlog.get_logger(__name__)
 MOST_FILES: Final = 50
 #: No file is begun after so many seconds of an enterprise's run: others wait, and so do its own states.
 MOST_SECONDS: Final = 20
+#: Items of one file, as rows of one workbook: the forms take some seconds for a thousand.
+MOST_ITEMS: Final = MOST_ROWS
+#: Errors in one answer. Who has more has one and the same everywhere.
+MOST_ERRORS: Final = 1000
 #: States told in one run.
 MOST_STATES: Final = 500
 #: A file that is no XML (yet) is looked at again for so long: not every program writes beside and renames.
 YOUNG_SECONDS: Final = 60
+
+#: What is wrong with a draft, or what is to be stored of it.
+Checked = tuple[list[FieldError], tuple[FilingHeader, list[LineEntry]] | None]
 
 
 def take_all() -> int:
@@ -184,6 +192,11 @@ def take(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
         )
         _refuse(enterprise, boxes, one, found, digest=digest, code=code, reason=reason, message_id=envelope.message_id)
         return True
+    if (items := messages.items_in(business)) > MOST_ITEMS:
+        reason = _("文件共有表体 %(items)d 条，一个文件最多 %(most)d 条，整个文件没有导入。请分成几个文件，各用新的报文编号发送。")
+        reason %= {"items": items, "most": MOST_ITEMS}
+        _refuse(enterprise, boxes, one, found, digest=digest, code="TOO_MANY", reason=reason, message_id=envelope.message_id)
+        return True
     try:
         stored = _stored(enterprise, envelope.message_id, digest, messages.parse_drafts(business))
     except IntegrityError as error:
@@ -226,17 +239,31 @@ def _refuse(
     log.info("drop_refused", enterprise_id=enterprise.pk, file=printable(one.name), code=code, reason=reason[:200])
 
 
-@transaction.atomic
 def _stored(enterprise: Enterprise, message_id: UUID, digest: str, drafts: list[Draft]) -> DropFile:
     """The file as it is known already, or its drafts stored with its answer: all of them, or with an error in any of them none."""
+    # Checked before the transaction: the forms take seconds, and look at code tables only.
+    known = _known(enterprise, message_id)
+    return known or _store(enterprise, message_id, digest, drafts, _all_checked(drafts))
+
+
+def _known(enterprise: Enterprise, message_id: UUID) -> DropFile | None:
     known: DropFile | None = DropFile.unscoped.filter(enterprise=enterprise, message_id=message_id).first()
+    return known
+
+
+@transaction.atomic
+def _store(enterprise: Enterprise, message_id: UUID, digest: str, drafts: list[Draft], checked: list[Checked]) -> DropFile:
+    known = _known(enterprise, message_id)
     if known is not None:
         return known
     now = timezone.now()
-    checked = [_checked(draft) for draft in drafts]
     errors = [errors for errors, _entry in checked if errors]
     actor = None if errors else _actor_of(enterprise)
     code, reason = ("", "") if actor is not None else ("INVALID", _("有错误的字段，整个文件没有导入。请改正后用新的报文编号重新发送。"))
+    if sum(map(len, errors)) >= MOST_ERRORS:
+        reason = _("错误很多，只列出前 %(most)d 处，其余没有检查；整个文件没有导入。请改正后用新的报文编号重新发送。") % {
+            "most": MOST_ERRORS
+        }
     if actor is None and not errors:
         code, reason = "NO_ACCOUNT", _("企业没有可用的管理员账号，或没有开通智能卡口散杂货应用。")
     filings = create_filings(actor=actor, entries=[entry for _errors, entry in checked if entry], at=now) if actor is not None else []
@@ -263,18 +290,29 @@ def _stored(enterprise: Enterprise, message_id: UUID, digest: str, drafts: list[
     return made
 
 
-def _checked(draft: Draft) -> tuple[list[FieldError], tuple[FilingHeader, list[LineEntry]] | None]:
+def _all_checked(drafts: list[Draft]) -> list[Checked]:
+    """Each of the drafts checked, until there are MOST_ERRORS; those after that are not stored either."""
+    checked: list[Checked] = []
+    room = MOST_ERRORS
+    for draft in drafts:
+        errors, entry = _checked(draft) if room else ([], None)
+        checked.append((errors[:room], entry))
+        room -= len(checked[-1][0])
+    return checked
+
+
+def _checked(draft: Draft) -> Checked:
     """The page's own forms over one draft: what is wrong with it, or what is to be stored."""
     header = FilingForm(draft.header)
     errors = _errors_of(header, 0)
     lines = []
+    if len(draft.lines) > EntryPage.max_lines:
+        text = _("表体信息不能超过 %(limit)d 条，现有 %(count)d 条。")
+        return [*errors, FieldError(0, "", text % {"limit": EntryPage.max_lines, "count": len(draft.lines)})], None
     for number, texts in enumerate(draft.lines, start=1):
         line = FilingLineForm(texts, header=header)
         errors += _errors_of(line, number)
         lines.append(line)
-    if len(lines) > EntryPage.max_lines:
-        text = _("表体信息不能超过 %(limit)d 条，现有 %(count)d 条。")
-        errors.append(FieldError(0, "", text % {"limit": EntryPage.max_lines, "count": len(lines)}))
     if errors:
         return errors, None
     return [], entry_of({"header": kept(header, HEADER_NAMES), "lines": [kept(line, LINE_NAMES) for line in lines]})

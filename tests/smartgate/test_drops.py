@@ -1,5 +1,6 @@
 """The drop folder: drafts from other software, each file once, answered field by field, told what became of them (SGW-10)."""
 
+import hashlib
 import os
 import sys
 import time
@@ -12,8 +13,10 @@ from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from lxml import etree
 
+from accounts.models import Enterprise
 from core.models import AuditEntry
 from relay import schemas
 from relay.envelope import NS, q
@@ -157,6 +160,60 @@ def test_another_file_under_a_used_id_is_refused(home):
     drop(home, package(home.name, draft(2), message_id=message_id), "b.xml")
     assert sorted(text(answer, "Code") for answer in answers(home)) == ["", "ID_REUSED"]
     assert (Filing.unscoped.count(), names(home, "failed")) == (1, ["b.xml"])
+
+
+def test_a_file_with_very_many_items_is_refused_before_any_form_is_asked(home, monkeypatch):
+    monkeypatch.setattr(drops, "FilingForm", None)
+    monkeypatch.setattr(drops, "MOST_ITEMS", 3)
+    drop(home, package(home.name, draft(1, lines=[LINE] * 2), draft(2, lines=[{}] * 2)))
+    (answer,) = answers(home)
+    assert (text(answer, "Code"), "共有表体 4 条" in text(answer, "Note"), names(home, "failed")) == ("TOO_MANY", True, ["a.xml"])
+    assert not DropFile.unscoped.exists()
+
+
+def test_no_form_is_asked_for_more_lines_than_a_page_has(home, monkeypatch):
+    monkeypatch.setattr(drops, "FilingLineForm", None)
+    drop(home, package(home.name, draft(1, lines=[{}] * 201)))
+    (answer,) = answers(home)
+    assert [text(one, "Text") for one in answer.iter(q("Error"))] == ["表体信息不能超过 200 条，现有 201 条。"]
+
+
+def test_after_very_many_errors_no_more_are_looked_for(home, monkeypatch):
+    monkeypatch.setattr(drops, "MOST_ERRORS", 3)
+    wrong = {"customs_code": "9999", "bind_key_info": "辽BO2345"}
+    asked = []
+    real = drops.FilingForm
+    monkeypatch.setattr(drops, "FilingForm", lambda values: asked.append(values) or real(values))
+    drop(home, package(home.name, *(draft(number, **wrong) for number in range(4))))
+    (answer,) = answers(home)
+    assert [len(one.findall(q("Error"))) for one in answer.iterfind(q("Draft"))] == [2, 1, 0, 0]
+    assert ("只列出前 3 处" in text(answer, "Note"), len(asked), Filing.unscoped.count()) == (True, 2, 0)
+
+
+def test_it_is_checked_outside_of_the_transaction(home):
+    """The forms take seconds for a large file."""
+    at = []
+    depth = len(connection.savepoint_ids)
+    real = drops.FilingForm
+    with mock.patch.object(drops, "FilingForm", lambda values: at.append(len(connection.savepoint_ids)) or real(values)):
+        drop(home, package(home.name, draft(1)))
+    assert (at, Filing.unscoped.count()) == ([depth], 1)
+
+
+def test_what_another_worker_stored_during_the_check_is_stored_once(home):
+    content = package(home.name, draft(1))
+    real = drops._all_checked
+
+    def meanwhile(drafts):
+        checked = real(drafts)
+        with mock.patch.object(drops, "_all_checked", real):
+            drops._stored(Enterprise.objects.get(credit_code=home.name), message_id, digest, drafts)
+        return checked
+
+    message_id, digest = UUID(etree.fromstring(content).findtext(f".//{q('message_id')}")), hashlib.sha256(content).hexdigest()
+    with mock.patch.object(drops, "_all_checked", meanwhile):
+        drop(home, content)
+    assert (Filing.unscoped.count(), DropFile.unscoped.count(), names(home, "done")) == (1, 1, ["a.xml"])
 
 
 DOCTYPE = '<!DOCTYPE x [<!ENTITY a "b">]>'
