@@ -20,7 +20,7 @@ from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, p
 from relay.channels.broker import BrokerError, BrokerOptions, Link, link
 from relay.channels.confirms import PERSISTENT, publish
 from relay.conf import portions, require_partner
-from relay.envelope import RECEIPT_TYPE, type_and_id
+from relay.envelope import type_and_id
 from relay.models import AttemptOutcome
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,8 @@ class AmqpChannel:
         self._options = options
         self._link: Link = link(options, seconds)
         self._returns: Any = None
+        # Messages that the broker has given us in this look and that are not acknowledged.
+        self._held = 0
 
     @classmethod
     def for_partner(cls, partner: str) -> "AmqpChannel":
@@ -66,17 +68,16 @@ class AmqpChannel:
     def send(self, letters: Sequence[Letter]) -> list[SendResult]:
         """Publish each and wait for the confirms; see Channel.send.
 
-        A letter that went before is not published again while nobody takes anything from the queue: its copy lies there. A technical
-        receipt is, because nobody would ask again for its own receipt.
+        A repeat is not published while nobody takes anything from the queue and something lies there: its copy is taken to be among it.
         """
         limit: int = settings.RELAY_MAX_MESSAGE_BYTES
-        repeated = any(letter.sent_before for letter in letters) and self._lies_untouched()
+        repeated = any(letter.is_repeat for letter in letters) and self._lies_untouched()
         results: dict[int, SendResult] = {}
         going: list[tuple[int, Message]] = []
         for place, letter in enumerate(letters):
             if len(letter.content) > limit:
                 results[place] = SendResult(AttemptOutcome.ERROR, f"it has {len(letter.content)} bytes; at most {limit} go out")
-            elif letter.sent_before and repeated and letter.message_type != RECEIPT_TYPE:
+            elif letter.is_repeat and repeated:
                 results[place] = SendResult(AttemptOutcome.WAITING)
             else:
                 going.append((place, _message(letter)))
@@ -118,16 +119,24 @@ class AmqpChannel:
         if not left:
             return
         delivered: deque[Any] = deque()
-        # No more than a batch: what the broker has given out and we have not read yet waits in its memory, not in ours.
-        channel.basic_qos(0, batch_size, False)
-        channel.basic_consume(self._options.in_queue, callback=delivered.append)
+        self._held = room = 0
+        tag = ""
         while left:
+            if not delivered and self._held >= room:
+                # No more than a batch: what the broker has given out and we have not read yet waits in its memory, not in ours. What can
+                # neither be acknowledged nor parked fills none of it: a new consumer has room for a batch besides.
+                if tag:
+                    channel.basic_cancel(tag)
+                room = self._held + batch_size
+                channel.basic_qos(0, room, False)
+                tag = channel.basic_consume(self._options.in_queue, callback=delivered.append)
             until = time.monotonic() + DELIVERY_SECONDS
             while not delivered and time.monotonic() < until:
                 self._wait_quietly(until)
             if not delivered:
                 return
             message = delivered.popleft()
+            self._held += 1
             left -= 1
             file = _received(channel, message)
             # One of those that could not be taken away in this run; it goes back when the channel is closed.
@@ -147,6 +156,7 @@ class AmqpChannel:
             with self._link.guarded():
                 for file in files:
                     _acknowledge(file)
+                    self._held -= 1
                     gone.add(file.name)
         except BrokerError as error:
             log.warning("inbox_message_not_acknowledged", partner=self._options.partner, messages=len(files) - len(gone), error=str(error))

@@ -14,12 +14,16 @@ from relay.models import AttemptOutcome
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message to send: always the same bytes for the same id. `sent_before` says that a copy was handed over earlier."""
+    """A message to send: always the same bytes for the same id.
+
+    `is_repeat` says that it goes by itself, because no receipt came for a copy that was handed over: where that copy still waits for
+    the partner, another one is not needed. What somebody asked for, an operator or the partner, is none.
+    """
 
     message_id: UUID
     message_type: str
     content: bytes
-    sent_before: bool = False
+    is_repeat: bool = False
 
     @property
     def file_name(self) -> str:

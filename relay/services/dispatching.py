@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from relay import metrics, registry
 from relay.channels import open_channel
-from relay.channels.base import BoxedLetter, Letter, SendResult
+from relay.channels.base import BoxedLetter, Channel, Letter, SendResult
+from relay.envelope import RECEIPT_TYPE
 from relay.models import Attempt, AttemptOutcome, OutboundMessage, OutboundState
 from relay.wake import awake
 
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 100
 #: First wait after an attempt that failed on our side; doubles up to RELAY_BACKOFF_MAX_SECONDS.
 ERROR_BACKOFF_SECONDS: Final = 1.0
+_BARRED: Final = "its earlier refusal lies in FailBox and cannot be moved"
 
 # The oldest unfinished message of a subject stands in the way of the younger ones, in whatever state it is (order is kept
 # per filing). A row that another worker holds is passed over, and looked at again after the lease. What an operator paused is
@@ -54,7 +56,8 @@ _CLAIM = """
            ) AS chosen
      WHERE claimed.id = chosen.id
     RETURNING claimed.id, claimed.message_id, claimed.message_type, claimed.subject, claimed.request_id, claimed.content,
-              claimed.attempts, claimed.sent_at IS NOT NULL, claimed.partner, claimed.created_at, claimed.delivered_before
+              claimed.attempts, claimed.sent_at IS NOT NULL, claimed.state = 'sent', claimed.partner, claimed.created_at,
+              claimed.delivered_before
 """
 
 # What had been delivered and was sent once more: a partner that drops the repeat without a word has it nevertheless (docs/adr/0095).
@@ -88,7 +91,11 @@ _RECORD = """
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message this worker may send until its lease runs out."""
+    """A message this worker may send until its lease runs out.
+
+    `sent_before`: a copy has gone at some time. `is_repeat`: it has, and this one goes because no receipt came for it; what an
+    operator sends again begins anew and is none (docs/adr/0107).
+    """
 
     id: int
     message_id: UUID
@@ -98,9 +105,15 @@ class Claimed:
     content: bytes
     attempts: int
     sent_before: bool
+    is_repeat: bool
     partner: str
     created_at: datetime
     delivered_before: bool
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether somebody has it sent again, and the partner may have refused it before."""
+        return self.sent_before and not self.is_repeat and self.message_type != RECEIPT_TYPE
 
 
 def dispatch(partner: str) -> int:
@@ -113,14 +126,35 @@ def dispatch(partner: str) -> int:
     _end_unanswered_repeats(partner)
     done = 0
     while claimed := claim(partner, token := uuid4()):
-        results = channel.send(
-            [Letter(message.message_id, message.message_type, message.content, message.sent_before) for message in claimed]
-        )
+        results = _hand_over(channel, claimed)
         record(claimed, results, token)
         done += len(claimed)
         if all(result.outcome == AttemptOutcome.ERROR for result in results):
             break  # the channel is down: the rest would fail alike
     return done
+
+
+def _hand_over(channel: Channel, claimed: Sequence[Claimed]) -> list[SendResult]:
+    """Send these, except what begins anew while its earlier refusal lies there still."""
+    anew = {message.message_id for message in claimed if message.begins_anew}
+    barred = _still_refused(channel, anew) if anew else anew
+    going = [message for message in claimed if message.message_id not in barred]
+    sent = iter(channel.send([Letter(message.message_id, message.message_type, message.content, message.is_repeat) for message in going]))
+    return [SendResult(AttemptOutcome.ERROR, _BARRED) if message.message_id in barred else next(sent) for message in claimed]
+
+
+def _still_refused(channel: Channel, message_ids: set[UUID]) -> set[UUID]:
+    """Those of these messages whose earlier refusal cannot be put away.
+
+    It was noted when it came. Left there, it would be taken for a word about the copy that goes now (docs/adr/0107).
+    """
+    noted = [letter for letter in channel.returned() if letter.message_id in message_ids]
+    channel.forget_returned(noted)
+    if not noted:
+        return set()
+    left = {letter.message_id for letter in channel.returned()} & message_ids
+    channel.forget_returned([])
+    return left
 
 
 def claim(partner: str, token: UUID, limit: int = BATCH) -> list[Claimed]:
@@ -181,7 +215,7 @@ def _wait(message: Claimed, sent: bool) -> timedelta:
         return timedelta(seconds=backoff_seconds(message.attempts, ERROR_BACKOFF_SECONDS))
     # However often our own disk refused it: for its receipt the first copy to leave waits the plain time, and so does what an operator
     # sends again.
-    earlier = message.attempts if message.sent_before and not message.delivered_before else 0
+    earlier = message.attempts if message.is_repeat and not message.delivered_before else 0
     return timedelta(seconds=backoff_seconds(earlier, float(settings.RELAY_RECEIPT_TIMEOUT_SECONDS)))
 
 

@@ -156,6 +156,24 @@ class ChannelContract:
         outcomes = Attempt.objects.order_by("pk").values_list("outcome", flat=True)
         assert list(outcomes) == [AttemptOutcome.SENT, AttemptOutcome.WAITING, AttemptOutcome.SENT]
 
+    @pytest.mark.covers("RLY-01", "RLY-04")
+    def test_what_an_operator_sends_again_goes_whatever_lies_there_untaken(self, partner: Partner) -> None:
+        """Another message that lies there is no copy of it, and what did not go is not delivered by waiting."""
+        message, other = queue(1), queue(2)
+        OutboundMessage.objects.filter(pk=other.pk).update(due_at=timezone.now() + timedelta(hours=1))
+        services.dispatch("customs")
+        assert partner.take() == of([message])
+        partner.put(technical(message.message_id), "RCV001")
+        self._receive_all(partner, 1)
+        make_due(other)
+        services.dispatch("customs")
+        again = operations.resend(message_id=message.message_id, operator=ShellOperator("os:tester"))
+        assert again.outcome == ResendOutcome.QUEUED
+        services.dispatch("customs")
+        assert sorted(partner.take()) == sorted(of([message, other]))
+        outcomes = Attempt.objects.filter(message=message).order_by("pk").values_list("outcome", flat=True)
+        assert list(outcomes) == [AttemptOutcome.SENT, AttemptOutcome.SENT]
+
     @pytest.mark.covers("RLY-01")
     def test_what_cannot_be_handed_over_waits_and_goes_later(self, partner: Partner) -> None:
         messages = [queue(1), queue(2)]

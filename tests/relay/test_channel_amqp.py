@@ -221,10 +221,13 @@ def test_broker_low_on_memory_is_an_error_until_it_is_well_again(partner: QueueP
 
 
 def test_receipt_that_the_partner_asks_for_again_joins_what_lies_there(partner: QueuePartner) -> None:
-    receipts = [Letter(uuid.uuid4(), "RCV001", b"<r/>", sent_before) for sent_before in (False, True)]
-    for one in receipts:
-        assert open_channel("customs").send([one])[0].outcome == AttemptOutcome.SENT
-    assert partner.take() == [b"<r/>", b"<r/>"]
+    content = receipt()
+    for _ in range(2):
+        partner.put(content)
+        _until(lambda: services.receive("customs") == 1, "what the partner sent")
+        assert services.dispatch("customs") == 1
+    assert set(Attempt.objects.values_list("outcome", flat=True)) == {AttemptOutcome.SENT}
+    assert len(partner.take()) == 2
 
 
 # -- the broker goes and comes --------------------------------------------------------------------
@@ -409,6 +412,24 @@ def _both_are_taken(partner: QueuePartner, content: bytes, application: Applicat
     services.collect_returned("customs")
     assert partner.lying() == 0
     assert (partner.depth("fail"), partner.set_aside()) == (0, [content])
+
+
+@pytest.mark.covers("RLY-03")
+@pytest.mark.parametrize("stuck", [3, 7])
+def test_a_batch_of_messages_that_cannot_be_parked_holds_up_nobody(
+    partner: QueuePartner, application: Application, settings: Any, monkeypatch: pytest.MonkeyPatch, stuck: int
+) -> None:
+    monkeypatch.setattr("relay.services.storing.BATCH", 3)
+    monkeypatch.setattr("relay.channels.amqp.DELIVERY_SECONDS", 1.0)
+    monkeypatch.setattr(AmqpChannel, "_park", lambda *_: "the queue is full")
+    settings.RELAY_MAX_MESSAGE_BYTES = 6000
+    for number in range(stuck):
+        partner.put(b"%d" % number + b"x" * 6000)
+    for number in range(1, 6):
+        partner.put(receipt(number=number))
+    services.receive("customs")
+    assert application.events == ["STORED"] * 5
+    assert partner.lying() == stuck
 
 
 @pytest.mark.covers("RLY-03")

@@ -142,7 +142,7 @@ def test_a_receipt_that_comes_while_its_message_is_claimed_again_ends_it(boxes: 
         receiving = begun(lambda: services.receive("customs"))
         assert not receiving.done(), "it waits for the claim"
     assert receiving.result(SECONDS) == 1
-    letters = [Letter(one.message_id, one.message_type, one.content, one.sent_before) for one in claimed]
+    letters = [Letter(one.message_id, one.message_type, one.content, one.is_repeat) for one in claimed]
     dispatching.record(claimed, open_channel("customs").send(letters), token)
     row = outbound(message)
     assert (row.state, row.attempts, row.lease_token) == (OutboundState.DELIVERED, 1, None)
