@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 from base64 import b64decode
 from collections.abc import Collection
 from dataclasses import replace
@@ -12,14 +13,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from relay import lanes, registry, services, tasks
 from relay.management.operating import ShellOperator
 from relay.models import Attempt, InboundMessage, InboundState, OutboundMessage, OutboundState
 from relay.services import NotInQuarantineError, operations, retry_quarantined
-from relay.services.operations import ResendOutcome, housekeeping
-from tests.races import at_once
+from relay.services.operations import ResendOutcome, archive, housekeeping
+from tests.races import SECONDS, at_once, begun, meanwhile
+from tests.relay.channel_contract import expire_leases
 from tests.relay.conftest import Application, Boxes, inbound, outbound, queue
 from tests.relay.messages import receipt, technical
 from tests.relay.rows import make_inbound, make_outbound, make_quarantined
@@ -214,6 +217,61 @@ def test_an_archive_that_cannot_be_written_keeps_everything(boxes: Boxes, still_
     assert outbound(message).emptied_at is None
     settings.RELAY_ARCHIVE_DIR = None
     assert housekeeping.empty_old(now=LATER) == (1, 2), "the next run is not held up by the one that failed"
+
+
+def test_a_batch_of_which_one_was_locked_takes_nobody_s_place_in_the_archive(still_open: set[str], settings: Any, tmp_path: Path) -> None:
+    """The second night its first and last number are those of the first."""
+    settings.RELAY_ARCHIVE_DIR = tmp_path / "archive"
+    rows = [make_outbound(subject=f"done:{number}", content=f"<x>{number}</x>".encode()) for number in range(3)]
+    with transaction.atomic():
+        list(OutboundMessage.objects.select_for_update().filter(pk__in=[rows[0].pk, rows[2].pk]))
+        first_night = begun(lambda: housekeeping.empty_old(now=LATER)[0])
+        assert first_night.result(SECONDS) == 1
+    assert housekeeping.empty_old(now=LATER)[0] == 2
+    for row in rows:
+        found = archive.read(row.message_id, keep=100, damaged=archive.Damaged())
+        assert (found.beginning, found.is_verified) == (bytes(row.content), True)
+
+
+def test_a_worker_that_was_held_up_empties_nothing_that_another_archives(still_open: set[str], settings: Any, tmp_path: Path) -> None:
+    """Its file is written under no other's name, and the database keeps what it thought to be its own."""
+    settings.RELAY_ARCHIVE_DIR = tmp_path / "archive"
+    row = make_outbound(subject="done:1", content=b"<x/>")
+
+    def take_over() -> int:
+        expire_leases()
+        return housekeeping.empty_old(now=LATER)[0]
+
+    with meanwhile("os.fsync", take_over) as successor:
+        assert housekeeping.empty_old(now=LATER)[0] == 0
+    assert successor == [1]
+    assert len(list(settings.RELAY_ARCHIVE_DIR.glob("*/*.jsonl.gz"))) == 2, "twice, each whole"
+    assert archive.read(row.message_id, keep=100, damaged=archive.Damaged()).is_verified
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_who_lost_the_lane_after_archiving_empties_nothing(still_open: set[str], monkeypatch: pytest.MonkeyPatch, direction: str) -> None:
+    row = make_outbound(subject="done:1") if direction == "out" else make_inbound(message_type="", state=InboundState.DISCARDED)
+
+    def archive_for_long(_batch: object) -> None:
+        expire_leases()
+        assert lanes.take(housekeeping.LANE)
+
+    monkeypatch.setattr(housekeeping, "_archive", archive_for_long)
+    assert housekeeping.empty_old(now=LATER) == (0, 0)
+    row.refresh_from_db()
+    assert row.emptied_at is None
+
+
+def test_what_a_killed_worker_left_in_the_archive_goes(still_open: set[str], settings: Any, tmp_path: Path) -> None:
+    settings.RELAY_ARCHIVE_DIR = tmp_path / "archive"
+    (month := settings.RELAY_ARCHIVE_DIR / "2023-04").mkdir(parents=True)
+    old, fresh = (month / f".outboundmessage-1-2-{name}.jsonl.gz.tmp" for name in ("old", "fresh"))
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    housekeeping.empty_old(now=LATER)
+    assert list(month.iterdir()) == [fresh]
 
 
 def test_batches(still_open: set[str], monkeypatch: pytest.MonkeyPatch) -> None:

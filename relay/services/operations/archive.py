@@ -27,7 +27,7 @@ HEAD_BYTES: Final = 16 * 1024
 #: Bytes in base64 taken at a time: a multiple of four.
 PIECE_BYTES: Final = 64 * 1024
 _CONTENT: Final = b'"content": "'
-_RANGE: Final = re.compile(r"(outbound|inbound)message-(\d+)-(\d+)\.jsonl\.gz")
+_RANGE: Final = re.compile(r"(outbound|inbound)message-(\d+)-(\d+)(?:-[0-9a-f]+)?\.jsonl\.gz")
 #: What a file raises that was cut off or is none of ours.
 _DAMAGE: Final = (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error)
 

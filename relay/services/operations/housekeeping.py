@@ -7,6 +7,7 @@ contradiction, as on the first day. Where an archive is configured, the bytes ar
 import gzip
 import json
 import os
+import secrets
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from core.directories import flush
 from core.listing.keyset import Order, Position, Reach
 from relay import lanes, registry
 from relay.conf import portions
@@ -35,6 +37,8 @@ BATCH: Final = 500
 #: A run ends after this long; the next night goes on.
 RUN_SECONDS: Final = 3600.0
 LANE: Final = "housekeeping"
+#: Older files that are still being written come from a worker that was killed; nobody takes this long for a batch.
+LEFTOVER_SECONDS: Final = 24 * 3600.0
 MessageT = TypeVar("MessageT", OutboundMessage, InboundMessage)
 #: What nobody is going to do anything with any more.
 _DECIDED: Final = (InboundState.HANDLED, InboundState.DISCARDED)
@@ -64,13 +68,14 @@ def empty_old(*, now: datetime | None = None) -> tuple[int, int]:
     until = time.monotonic() + RUN_SECONDS
     outbound = inbound = 0
     try:
+        _clear_leftovers()
         # Outgoing ones first: an incoming one waits for the message it is about.
         for sent in _while_ours(_old_outbound(before), token, until):
             _archive(sent)
-            outbound += _empty_outbound([row.pk for row in sent])
+            outbound += _empty_outbound([row.pk for row in sent], token)
         for received in _while_ours(_old_inbound(before), token, until):
             _archive(received)
-            inbound += _empty_inbound([row.pk for row in received])
+            inbound += _empty_inbound([row.pk for row in received], token)
     finally:
         lanes.release(LANE, token)
     log.info("relay_emptied", before=before.isoformat(), outbound=outbound, inbound=inbound)
@@ -146,8 +151,10 @@ def _in_order(rows: QuerySet[Any], model: Any, column: str) -> Iterator[list[Any
 
 
 @transaction.atomic
-def _empty_outbound(ids: list[int]) -> int:
+def _empty_outbound(ids: list[int], token: UUID) -> int:
     """Take the bytes of these messages, unless one has come to life meanwhile; their attempts go too."""
+    if not lanes.renew(LANE, token):
+        return 0  # this worker was held up while it archived them, and another has taken over
     locked = OutboundMessage.objects.select_for_update(skip_locked=True).filter(
         pk__in=ids, finished_at__isnull=False, emptied_at__isnull=True
     )
@@ -161,8 +168,10 @@ def _empty_outbound(ids: list[int]) -> int:
 
 
 @transaction.atomic
-def _empty_inbound(ids: list[int]) -> int:
+def _empty_inbound(ids: list[int], token: UUID) -> int:
     """Take the bytes of these messages. The receipt we gave goes whole: from what it said, a new one can be made."""
+    if not lanes.renew(LANE, token):
+        return 0
     locked = InboundMessage.objects.select_for_update(of=("self",), skip_locked=True).filter(
         pk__in=ids, state__in=_DECIDED, emptied_at__isnull=True
     )
@@ -182,7 +191,11 @@ def _empty_inbound(ids: list[int]) -> int:
 
 
 def _archive(batch: list[Any]) -> None:
-    """Write a batch to the archive, whole and on the disk, one file for each month in it. The same batch again overwrites its file."""
+    """Write a batch to the archive, whole and on the disk, one file for each month in it.
+
+    Every file has a name of its own: of a batch that was written before, or is being written by a worker that was held up, the database
+    may have only that file's bytes left, or this one's.
+    """
     root: Path | None = settings.RELAY_ARCHIVE_DIR
     if root is None:
         return
@@ -193,20 +206,28 @@ def _archive(batch: list[Any]) -> None:
     for month, rows in months.items():
         folder = root / month
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{rows[0]._meta.model_name}-{rows[0].pk}-{rows[-1].pk}.jsonl.gz"
+        name = f"{rows[0]._meta.model_name}-{rows[0].pk}-{rows[-1].pk}-{secrets.token_hex(8)}.jsonl.gz"
         beside = folder / f".{name}.tmp"
-        with beside.open("wb") as raw:
-            with gzip.open(raw, "wt", encoding="utf-8") as file:
-                for row in rows:
-                    file.write(json.dumps(_archived(row), ensure_ascii=False) + "\n")
-            raw.flush()
-            os.fsync(raw.fileno())
-        beside.rename(folder / name)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with beside.open("xb") as raw:
+                with gzip.open(raw, "wt", encoding="utf-8") as file:
+                    for row in rows:
+                        file.write(json.dumps(_archived(row), ensure_ascii=False) + "\n")
+                raw.flush()
+                os.fsync(raw.fileno())
+            beside.rename(folder / name)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+        flush(folder)
+
+
+def _clear_leftovers() -> None:
+    """What workers that were killed left half written in the archive; the database has it still."""
+    root: Path | None = settings.RELAY_ARCHIVE_DIR
+    for beside in root.glob("*/.*.jsonl.gz.tmp") if root is not None else ():
+        if beside.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+            beside.unlink(missing_ok=True)
 
 
 def _archived(row: Any) -> dict[str, Any]:
