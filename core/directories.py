@@ -59,6 +59,11 @@ def read_plain(path: Path, limit: int) -> bytes:
 
     Raises NotReadError (NOT_A_FILE, TOO_LARGE) and OSError, FileNotFoundError among them.
     """
+    return read_found(path, limit)[0]
+
+
+def read_found(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
+    """As `read_plain`, and what the file was before it was read, for `delete_found`. What was written to it since, the bytes may lack."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise NotReadError("NOT_A_FILE", "is not an ordinary file", found)
@@ -68,4 +73,19 @@ def read_plain(path: Path, limit: int) -> bytes:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise NotReadError("TOO_LARGE", "grew while it was read", found)
-    return content
+    return content, found
+
+
+def delete_found(path: Path, found: os.stat_result) -> bool:
+    """Delete what was found there; False when it has been written to or replaced since, and stays. Raises OSError.
+
+    What is not there any more counts as deleted.
+    """
+    try:
+        now = path.lstat()
+        if (now.st_ino, now.st_size, now.st_mtime_ns) != (found.st_ino, found.st_size, found.st_mtime_ns):
+            return False
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    return True

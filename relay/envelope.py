@@ -118,16 +118,12 @@ def read(content: bytes) -> tuple[Envelope, etree._Element]:
     Raises UnreadableMessageError: NOT_XML, DOCTYPE, NOT_A_PACKAGE, UNKNOWN_TYPE, SCHEMA.
     No entity is expanded, nothing is fetched, and libxml2's own limits on depth and size stay on.
     """
-    # Comments and processing instructions go: a value cut in two by one would validate whole and be read half.
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(content, parser)
+        root = _parsed(content)
     except (etree.XMLSyntaxError, ValueError) as error:
         # A document type is mostly refused below; the parser comes first where its entities go beyond its limits.
         raise UnreadableMessageError("DOCTYPE" if b"<!DOCTYPE" in content[:4096] else "NOT_XML", str(error)) from error
-    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
+    if root.getroottree().docinfo.doctype:  # type: ignore[attr-defined]
         raise UnreadableMessageError("DOCTYPE", "a document type declaration is not allowed")
     info = root.find(q("EnvelopInfo"))
     if root.tag != q("Package") or info is None:
@@ -151,6 +147,23 @@ def read(content: bytes) -> tuple[Envelope, etree._Element]:
         correlation_id=text_of(info, "correlation_id"),
     )
     return envelope, business_of(root)
+
+
+def is_well_formed(content: bytes) -> bool:
+    """Whether these bytes are XML to their end; those of a file that breaks off are not."""
+    try:
+        _parsed(content)
+    except (etree.XMLSyntaxError, ValueError):
+        return False
+    return True
+
+
+def _parsed(content: bytes) -> etree._Element:
+    # Comments and processing instructions go: a value cut in two by one would validate whole and be read half.
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    return etree.fromstring(content, parser)
 
 
 def business_of(package: etree._Element) -> etree._Element:

@@ -2,16 +2,19 @@
 
 The partner's agent takes our files from OutBox and moves them to SentBox, or to FailBox when it refuses them; it puts its
 own into InBox. A file appears whole: it is written beside its place where readers do not look (`OutBox/.writing`, in any
-case the same file system), flushed to disk, and renamed.
+case the same file system), flushed to disk, and renamed. Of a partner that writes in place nothing is lost as long as it does not
+pause for longer than SETTLING_SECONDS (docs/adr/0108).
 """
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import time
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,10 +22,10 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from core.directories import NotReadError, flush, names_by_age, read_plain, write_whole
+from core.directories import NotReadError, delete_found, flush, names_by_age, read_found, write_whole
 from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, printable
 from relay.conf import portions
-from relay.envelope import type_and_id
+from relay.envelope import is_well_formed, type_and_id
 from relay.models import AttemptOutcome
 
 log = structlog.get_logger(__name__)
@@ -34,6 +37,18 @@ HANDLED: Final = "handled"
 LEFTOVER_SECONDS: Final = 3600
 #: Threads that write a batch. Each waits for the disk, and the disk flushes for many at once (docs/adr/0032: 17 times as fast).
 WRITERS: Final = 16
+#: A file that was written to so short a time ago and breaks off may be in the middle of being written; it is looked at again.
+SETTLING_SECONDS: Final = 2.0
+#: How a whole message ends, whatever prefix its namespace has: most need no parsing to be known as whole.
+_END: Final = re.compile(rb"</(?:[\w.-]{1,100}:)?Package\s{0,100}>\s{0,100}\Z")
+_END_BYTES: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Found(ReceivedFile):
+    """A file of InBox that was read, and what it was then: it goes only as long as it is that."""
+
+    found: os.stat_result | None = None
 
 
 class DirectoryChannel:
@@ -96,7 +111,7 @@ class DirectoryChannel:
         path = self.in_box / name
         shown = printable(name)
         try:
-            content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
+            content, found = read_found(path, settings.RELAY_MAX_MESSAGE_BYTES)
         except FileNotFoundError:
             return None
         except NotReadError as refusal:
@@ -106,20 +121,30 @@ class DirectoryChannel:
             # Left where it is: an operator mends the permissions, and meanwhile the others are read.
             log.warning("inbox_file_unreadable", file=shown, error=str(error))
             return None
-        return ReceivedFile(name, len(content), content)
+        # Either way round: a file server's clock may be ahead of ours.
+        if abs(time.time() - found.st_mtime) < SETTLING_SECONDS and not _is_whole(content):
+            return None
+        return _Found(name, len(content), content, found=found)
 
     def forget(self, files: Sequence[ReceivedFile]) -> set[str]:
-        """Delete from InBox what is stored; see Channel.forget. What cannot be deleted is read again and found to be a repeat."""
+        """Delete from InBox what is stored; see Channel.forget.
+
+        What cannot be deleted is read again and found to be a repeat. What has been written to or replaced since is read again, too.
+        """
         gone = _writers(os.getpid()).map(self._delete, files)
         return {file.name for file, is_gone in zip(files, gone, strict=True) if is_gone}
 
     def _delete(self, file: ReceivedFile) -> bool:
+        if not isinstance(file, _Found) or file.found is None:
+            return False
         try:
-            (self.in_box / file.name).unlink(missing_ok=True)
+            is_gone = delete_found(self.in_box / file.name, file.found)
         except OSError as error:
             log.warning("inbox_file_not_deleted", file=printable(file.name), error=str(error))
             return False
-        return True
+        if not is_gone:
+            log.info("inbox_file_changed", file=printable(file.name))
+        return is_gone
 
     def set_aside(self, file: ReceivedFile) -> bool:
         """Move an unread file to FailBox; see Channel.set_aside."""
@@ -152,12 +177,18 @@ class DirectoryChannel:
                         os.unlink(entry.path)
                 except FileNotFoundError:
                     continue
+                except OSError as error:
+                    log.warning("leftover_not_deleted", file=printable(entry.name), error=str(error))
 
 
 @lru_cache(maxsize=1)
 def _writers(_pid: int) -> ThreadPoolExecutor:
     """The threads of this process, which stay: starting them took longer than writing a small batch. A fork has none of its parent's."""
     return ThreadPoolExecutor(WRITERS, thread_name_prefix="relay-writer")
+
+
+def _is_whole(content: bytes) -> bool:
+    return _END.search(content[-_END_BYTES:]) is not None or is_well_formed(content)
 
 
 def _letters_in(box: Path) -> list[BoxedLetter]:

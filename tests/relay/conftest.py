@@ -1,5 +1,7 @@
 """An exchange directory of the test's own, an application of the test's own, and the partner's hands."""
 
+import os
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,11 +66,13 @@ class Boxes:
         return files
 
     def put(self, content: bytes, name: str = "") -> str:
-        """Put a file into InBox, whole."""
+        """Put a file into InBox, whole; it has lain there for a while."""
         (self.home / "InBox").mkdir(parents=True, exist_ok=True)
         name = name or f"SGW102_{uuid.uuid4()}.xml"
         beside = self.home / "InBox" / f".{name}"
         beside.write_bytes(content)
+        long_ago = time.time_ns() - 60 * 10**9
+        os.utime(beside, ns=(long_ago, long_ago))
         beside.rename(self.home / "InBox" / name)
         return name
 

@@ -279,6 +279,7 @@ def test_file_names_that_are_no_text_are_shown_and_handled(boxes: Boxes, applica
     raw = os.fsencode(boxes.home / "InBox") + b"/\xff\xfe\n.xml"
     with open(raw, "wb") as file:
         file.write(b"junk")
+    os.utime(raw, (1, 1))
     services.receive("customs")
     assert inbound().file_name == "???.xml"
     (answer,) = answers(boxes)
