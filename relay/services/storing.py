@@ -57,6 +57,11 @@ def receive(partner: str) -> int:
         return 0
     try:
         return _receive_in_lane(partner, token)
+    except Exception:
+        # What is stored already needs no channel: it is read and handled also while the partner's box is broken.
+        read(partner)
+        handle(partner)
+        raise
     finally:
         lanes.release(_lane(partner), token)
 

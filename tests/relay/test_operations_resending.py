@@ -206,6 +206,24 @@ def test_without_a_state_only_what_has_not_ended_is_meant(boxes: Boxes) -> None:
     assert [row["message_id"] for row in rows] == [str(waiting.message_id)]
 
 
+def test_sent_is_what_waits_for_a_receipt_and_since_a_time_all_that_went(boxes: Boxes) -> None:
+    """Our technical receipts end as `sent`; nobody means those of three years."""
+    boxes.put(receipt())
+    services.receive("customs")
+    waiting = queue()
+    services.dispatch("customs")
+    boxes.take_all()
+    ours = OutboundMessage.objects.get(message_type="RCV001")
+    assert (ours.state, ours.finished_at is None) == (OutboundState.SENT, False)
+
+    def chosen(*words: object) -> set[str]:
+        rows = typed("relay_resend", "--partner", "customs", "--state", "sent", "--json", *words).json["messages"]
+        return {row["message_id"] for row in rows}
+
+    assert chosen() == chosen("--until", "2199-01-01") == {str(waiting.message_id)}
+    assert chosen("--since", "2020-01-01") == {str(waiting.message_id), str(ours.message_id)}
+
+
 def test_by_subject(boxes: Boxes) -> None:
     queue(1)
     other = queue(2)

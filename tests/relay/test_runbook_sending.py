@@ -22,8 +22,9 @@ from structlog.testing import capture_logs
 from core import broker
 from devserver.redis import RedisServer
 from relay import registry, services, tasks
+from relay.channels.broker import BadBrokerOptionsError
 from relay.channels.directory import DirectoryChannel
-from relay.models import OutboundMessage, OutboundState
+from relay.models import InboundMessage, OutboundMessage, OutboundState
 from tests.relay.channel_contract import end_of_worker, expire_leases, in_another_worker
 from tests.relay.commands import typed
 from tests.relay.conftest import Application, Boxes, make_due, outbound, queue
@@ -189,6 +190,54 @@ def test_something_lies_where_a_box_should_be(boxes: Boxes, settings: Any, tmp_p
     assert message.file_name in boxes.out_files()
 
 
+@tries("job-failed")
+@pytest.mark.parametrize("wrong", ["PermissionError", "BadBrokerOptionsError"])
+def test_one_partner_s_trouble_stops_neither_the_others_nor_its_own_other_jobs(boxes: Boxes, settings: Any, wrong: str) -> None:
+    """What goes again without being asked for is due by the sweep alone."""
+    row("job-failed").says("relay_job_failed")
+    assert wrong in row("job-failed").codes(1)
+    settings.RELAY_PARTNERS = {code: {"channel": "directory"} for code in ("ccpit", "customs")}
+    messages = {code: queue(partner=code) for code in ("ccpit", "customs")}
+    refused_one = queue(2)
+    services.dispatch("customs")
+    (boxes.home / "OutBox" / refused_one.file_name).rename(boxes.home / "FailBox" / refused_one.file_name)
+    boxes.take_all()
+    make_due(messages["customs"])
+    going = {"customs"}
+    with capture_logs() as log:
+        if wrong == "PermissionError":
+            services.receive("ccpit")  # makes its boxes
+            going.add("ccpit")
+            with without_rights(boxes.home.parent / "ccpit" / "FailBox", 0o300), pytest.raises(PermissionError):
+                tasks.sweep()
+        else:
+            settings.RELAY_PARTNERS = settings.RELAY_PARTNERS | {"ccpit": {"channel": "amqp", "url": "nonsense"}}
+            with pytest.raises(BadBrokerOptionsError):
+                tasks.sweep()
+    assert {entry["partner"] for entry in log if entry["event"] == "relay_job_failed"} == {"ccpit"}
+    assert outbound(refused_one).state == OutboundState.REFUSED
+    assert {code for code, message in messages.items() if outbound(message).last_sent_at} == going
+    assert attempts(messages["customs"]) == [("sent", "")] * 2
+    settings.RELAY_PARTNERS = {code: {"channel": "directory"} for code in ("ccpit", "customs")}
+    tasks.sweep()
+    assert outbound(messages["ccpit"]).state == OutboundState.SENT
+
+
+@tries("job-failed")
+def test_what_had_come_in_is_handled_while_its_box_is_broken(boxes: Boxes, application: Application) -> None:
+    application.problem = RuntimeError("not now")
+    boxes.put(receipt())
+    services.receive("customs")
+    application.problem = None
+    make_due(InboundMessage.objects.get())
+    (boxes.home / "InBox").rmdir()
+    (boxes.home / "InBox").write_text("a file where a directory should be")
+    with capture_logs() as log, pytest.raises(FileExistsError):
+        tasks.receive()
+    row("job-failed").logged(log, "relay_job_failed")
+    assert application.events == ["STORED"]
+
+
 # -- Sending fails --------------------------------------------------------------------------------
 
 
@@ -228,6 +277,31 @@ def test_something_lies_under_the_messages_name(boxes: Boxes) -> None:
     told_of("in-the-way")
     (boxes.home / "OutBox" / message.file_name).rmdir()
     goes_now(boxes, message)
+
+
+@tries("refusal-lies-there", FAILING)
+def test_an_earlier_refusal_cannot_be_put_away(boxes: Boxes, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no word about the copy that an operator sends after it."""
+    hooks = replace(registry._outbound["SGW101"], on_requeued=lambda ref, at: None)
+    monkeypatch.setattr(registry, "_outbound", {"SGW101": hooks})
+    message = queue()
+    services.dispatch("customs")
+    (boxes.home / "OutBox" / message.file_name).rename(boxes.home / "FailBox" / message.file_name)
+    with without_rights(boxes.home / "FailBox"):
+        services.collect_returned("customs")
+    row("refused").type(MESSAGE_ID=message.message_id)
+    assert outbound(message).is_to_go_again
+    with without_rights(boxes.home / "FailBox"):
+        services.dispatch("customs")
+        services.collect_returned("customs")
+    told_of("refusal-lies-there")
+    assert boxes.out_files() == {}
+    goes_now(boxes, message)
+    assert boxes.names("FailBox") == []
+    assert boxes.names("FailBox/handled") == [message.file_name]
+    services.collect_returned("customs")
+    assert outbound(message).state == OutboundState.SENT
+    assert len(application.refused) == 1, "told once"
 
 
 # -- The partner does not answer ------------------------------------------------------------------
@@ -272,7 +346,11 @@ def test_files_are_taken_and_not_receipted(boxes: Boxes, settings: Any) -> None:
 @tries("not-mounted")
 def test_the_exchange_is_not_mounted(boxes: Boxes, tmp_path: Path) -> None:
     """The disk is taken from under the path; what was written below it is not with the partner."""
+    boxes.put(receipt())
+    services.receive("customs")
     services.dispatch("customs")
+    boxes.take_all()
+    OutboundMessage.objects.update(created_at=timezone.now() - timedelta(days=1))  # our technical receipt of yesterday
     disk = boxes.home.rename(tmp_path / "disk")
     message = queue()
     services.dispatch("customs")
@@ -281,7 +359,12 @@ def test_the_exchange_is_not_mounted(boxes: Boxes, tmp_path: Path) -> None:
     assert list((disk / "OutBox").glob("*.xml")) == []
     boxes.home.rename(tmp_path / "below")
     disk.rename(boxes.home)
-    row("not-mounted").type("relay_resend")
+    since = f"{timezone.localtime(message.created_at):%Y-%m-%dT%H:%M}"
+    trial, command = row("not-mounted").commands
+    assert command == f"{trial} --yes"
+    for line in (trial, command):
+        said = type_in(f"{line} --json", **{"_2026-03-01T14:00": since}).json
+        assert [one["message_id"] for one in said["messages"]] == [str(message.message_id)]
     services.dispatch("customs")
     assert boxes.out_files() == {message.file_name: bytes(message.content)}
 
@@ -328,6 +411,25 @@ def test_a_copy_of_a_refused_message_cannot_be_taken_back(boxes: Boxes) -> None:
     assert len(boxes.out_files()) == 1
     services.withdraw_refused("customs")
     assert boxes.out_files() == {}
+
+
+@tries("leftover-not-deleted")
+def test_something_in_the_writing_place_cannot_be_deleted(boxes: Boxes, application: Application) -> None:
+    message = queue()
+    services.dispatch("customs")
+    (boxes.home / "OutBox" / message.file_name).rename(boxes.home / "FailBox" / message.file_name)
+    left = boxes.home / "OutBox" / ".writing" / "somebody's"
+    left.mkdir()
+    os.utime(left, (1, 1))
+    with capture_logs() as log:
+        services.collect_returned("customs")
+    row("leftover-not-deleted").logged(log, "leftover_not_deleted")
+    assert "OutBox/.writing" in row("leftover-not-deleted").codes(1)
+    assert len(application.refused) == 1, "nothing waits for it"
+    left.rmdir()
+    with capture_logs() as log:
+        services.collect_returned("customs")
+    assert log == []
 
 
 @tries("refusal-not-moved")

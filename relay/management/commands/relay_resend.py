@@ -37,7 +37,12 @@ class Command(OperatorCommand):
         parser.add_argument("message_id", nargs="?", type=UUID, help="one message")
         parser.add_argument("--partner", default="")
         parser.add_argument("--type", default="")
-        parser.add_argument("--state", default="", choices=["", *OutboundState.values], help="without it: what has not ended")
+        parser.add_argument(
+            "--state",
+            default="",
+            choices=["", *OutboundState.values],
+            help="without it: what has not ended; `sent`: what waits for a receipt, with --since our technical receipts, too",
+        )
         parser.add_argument("--since", type=moment, help="made at this time or later: 2026-03-01, 2026-03-01T08:00")
         parser.add_argument("--until", type=moment, help="made before this time")
         parser.add_argument("--subject", default="", help="about this record, for example smartgate.filing:202600000000000001")

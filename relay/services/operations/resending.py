@@ -38,7 +38,11 @@ PORTION: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which outbound messages are meant; what is empty does not narrow. Without a state: those that have not ended."""
+    """Which outbound messages are meant; what is empty does not narrow. Without a state: those that have not ended.
+
+    Our own technical receipts end as `sent`, all of them since the beginning: without a `since`, that state means what waits for a
+    receipt, and no more.
+    """
 
     partner: str = ""
     message_type: str = ""
@@ -54,7 +58,9 @@ class Selection:
 
     def queryset(self) -> QuerySet[OutboundMessage]:
         """The messages; `since` is included, `until` is not."""
-        state = Q(state=self.state) if self.state else Q(finished_at__isnull=True)
+        state = Q(state=self.state) if self.state else Q()
+        if not self.state or (self.state == OutboundState.SENT and self.since is None):
+            state &= Q(finished_at__isnull=True)
         conditions: dict[str, Any] = {
             "partner": self.partner,
             "message_type": self.message_type,
