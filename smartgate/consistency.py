@@ -12,7 +12,7 @@ from relay.models import CONTRADICTS_REFUSAL
 from smartgate.contents import LINE_NAMES
 from smartgate.messages import HEADER_CONTENTS, LINE_FIELDS
 from smartgate.models import Filing, FilingLine, FilingStatus
-from smartgate.states import EDITABLE, Event
+from smartgate.states import EDITABLE, ChangeAnswer, Event
 
 _ABOUT: Final = "filing {trip_no} (SeqNo {data_center_no}, {status})"
 _CHANGE: Final = "version {number} ({function}) of " + _ABOUT
@@ -121,7 +121,7 @@ CHECKS: Final = (
         SELECT filing.trip_no, filing.data_center_no, filing.status, filing.message_id, string_agg(receipt.event, ', ') AS events
           FROM smartgate_filing AS filing
           JOIN smartgate_filingreceipt AS receipt ON receipt.filing_id = filing.id AND receipt.version = filing.version
-         WHERE filing.status = 'relay_failed' AND receipt.event <> %(rejected)s AND NOT receipt.disowned
+         WHERE filing.status = 'relay_failed' AND receipt.event <> %(rejected)s AND NOT receipt.applied AND NOT receipt.disowned
          GROUP BY filing.id
         UNION ALL
         SELECT filing.trip_no, filing.data_center_no, filing.status, filing.message_id, answer.message_type
@@ -192,15 +192,15 @@ CHECKS: Final = (
         "smartgate.change_behind_refusal",
         """
         SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
-               message.reason_code
+               message.reason_code, coalesce(to_char(change.delivered_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'never') AS delivered_at
           FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
           JOIN relay_outboundmessage AS message ON message.message_id = change.message_id
          WHERE change.outcome = 'waiting' AND message.state = 'refused'
          ORDER BY change.id
         """,
         _CHANGE,
-        "its message {message_id} was refused ({reason_code}), and the change waits still",
-        RESEND + "; or, when customs will not take it: " + SETTLE_NOT,
+        "its message {message_id} was refused ({reason_code}), and the change waits still; delivered before that: {delivered_at}",
+        f"ask customs by SeqNo whether it has this version. If so: {SETTLE}; if not: {RESEND}; or, when it will not take it: {SETTLE_NOT}",
     ),
     Check(
         "smartgate.change_contradiction",
@@ -209,7 +209,7 @@ CHECKS: Final = (
                string_agg(receipt.event, ', ') AS events
           FROM smartgate_filingversion AS change JOIN smartgate_filing AS filing ON filing.id = change.filing_id
           JOIN smartgate_filingreceipt AS receipt ON receipt.filing_id = filing.id AND receipt.version = change.number
-         WHERE change.outcome = 'not_sent' AND NOT receipt.disowned
+         WHERE change.outcome = 'not_sent' AND receipt.event <> %(rejected)s AND NOT receipt.applied AND NOT receipt.disowned
          GROUP BY filing.id, change.id
         UNION ALL
         SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
@@ -224,7 +224,7 @@ CHECKS: Final = (
         _CHANGE,
         "customs' exchange refused its message {message_id}, and customs has answered it: {events}. Nobody can change or void the filing",
         "ask customs by SeqNo which version it holds. If this one: " + SETTLE + "; if not: " + SETTLE_NOT,
-        {"contradicts": CONTRADICTS_REFUSAL},
+        {"rejected": ChangeAnswer.REJECTED.value, "contradicts": CONTRADICTS_REFUSAL},
     ),
     Check(
         "smartgate.change_not_taken_over",

@@ -35,7 +35,7 @@ def mark_relay_refused(*, subject: str, message_id: UUID, at: datetime, code: st
         "why": _why_refused(code, reason),
         "code": code,
     }
-    return _delivery(subject=subject, message_id=message_id, event=states.Event.RELAY_REFUSED, at=at, note=note[:1000])
+    return _delivery(subject=subject, message_id=message_id, event=states.Event.RELAY_REFUSED, at=at, note=note[:1000], code=code)
 
 
 def _why_refused(code: str, reason: str) -> str:
@@ -57,12 +57,12 @@ def _why_refused(code: str, reason: str) -> str:
 # No savepoint for what customs says: the relay hands over many messages in one transaction, and what fails rolls all of it back
 # (docs/adr/0031). Savepoints were a third of the statements that a message costs.
 @transaction.atomic(savepoint=False)
-def _delivery(*, subject: str, message_id: UUID, event: states.Event, at: datetime, note: str) -> bool:
+def _delivery(*, subject: str, message_id: UUID, event: states.Event, at: datetime, note: str, code: str = "") -> bool:
     filing = _for_an_answer().get(data_center_no=data_center_no_of(subject))
     if filing.message_id != message_id:
         if event == states.Event.RELAYED:
             return change_answers.delivered(filing, message_id, at=at)
-        return change_answers.refused(filing, message_id, at=at, reason=note)
+        return change_answers.refused(filing, message_id, at=at, code=code, reason=note)
     if not states.TABLE.allows(filing.status, event):
         log.info("delivery_without_effect", trip_no=filing.trip_no, status=filing.status, filing_event=event.value)
         return False

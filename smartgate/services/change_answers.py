@@ -4,8 +4,8 @@
 |---|---|---|
 | waits | 变更: the contents become the filing's; 删单: 已删单 | the filing stays as it is, with the reason |
 | was overtaken by 已办结, 人工办结 or 已口岸离场 | what customs did before that still counts; later: kept, no effect | noted |
-| was overtaken by 退单 | kept, no effect | noted |
-| never got there, by the word of customs' exchange | kept until customs was asked | kept |
+| was overtaken by 退单, or by another version that customs holds | kept, no effect | noted |
+| never got there, by the word of customs' exchange | kept until customs was asked | noted: customs agrees that nothing was changed |
 | has its answer | kept, no effect | kept, no effect |
 """
 
@@ -13,13 +13,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+from django.db.models import Min
 from django.utils.translation import gettext as _
 
 from core import audit
+from relay.services.operations.settling import BY_OPERATOR
 from smartgate import contents, states
 from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, FilingVersion, Function, Outcome
-from smartgate.services import versions
+from smartgate.services import contradictions, versions
 from smartgate.services.filings import MOVED, move, snapshot
+
+log = structlog.get_logger(__name__)
 
 
 def delivered(filing: Filing, message_id: UUID, *, at: datetime) -> bool:
@@ -28,11 +33,24 @@ def delivered(filing: Filing, message_id: UUID, *, at: datetime) -> bool:
     return bool(found.exclude(function=Function.ADD).update(delivered_at=at))
 
 
-def refused(filing: Filing, message_id: UUID, *, at: datetime, reason: str) -> bool:
-    """Customs' exchange has refused the message of a change for good: the filing is as before. Whether a change waited for it."""
+def refused(filing: Filing, message_id: UUID, *, at: datetime, code: str, reason: str) -> bool:
+    """Customs' exchange has refused the message of a change for good: the filing is as before. Whether that ended a change.
+
+    What the exchange has stored it cannot refuse any more: that was another copy, and customs works on the change. Only an operator
+    who has asked customs ends it then (BY_OPERATOR); until he has, `check_consistency` tells of it (`smartgate.change_behind_refusal`).
+    """
     change = versions.change_sent_as(filing, message_id)
     if change is None or change.outcome != Outcome.WAITING:
         return False
+    if change.delivered_at is not None:
+        if code != BY_OPERATOR:
+            log.info(
+                "delivery_without_effect", trip_no=filing.trip_no, status=change.outcome, filing_event=states.Event.RELAY_REFUSED.value
+            )
+            return False
+        # What goes again as this version can be refused like any other.
+        change.delivered_at = None
+        change.save(update_fields=["delivered_at"])
     versions.end(change, Outcome.NOT_SENT, at=at, reason=reason)
     record(filing, change, "change_not_sent", reason=reason, message_id=message_id)
     return True
@@ -41,10 +59,17 @@ def refused(filing: Filing, message_id: UUID, *, at: datetime, reason: str) -> b
 def overtake(filing: Filing) -> None:
     """The filing has left the states in which customs could change it: a change that waits has come to nothing."""
     change = versions.waiting(filing)
-    if change is None:
-        return
-    reason = _("海关答复前单据已变为“%(state)s”。") % {"state": filing.get_status_display()}
-    versions.end(change, Outcome.OVERTAKEN, at=filing.status_at, reason=reason)
+    if change is not None:
+        come_to_nothing(filing, change, at=filing.status_at)
+
+
+def come_to_nothing(filing: Filing, change: FilingVersion, *, at: datetime) -> None:
+    """Put down that what a change was to change is there no more: customs is through with it, gave it back, or holds another version."""
+    if filing.status in states.HELD:
+        reason = _("该版针对第 %(base)s 版，海关现持有第 %(version)s 版。") % {"base": change.base, "version": filing.version}
+    else:
+        reason = _("海关答复前单据已变为“%(state)s”。") % {"state": filing.get_status_display()}
+    versions.end(change, Outcome.OVERTAKEN, at=at, reason=reason)
     record(filing, change, "change_overtaken", reason=reason)
 
 
@@ -56,9 +81,9 @@ def apply_answer(filing: Filing, *, answer: str, number: int, in_reply_to: UUID 
     change: FilingVersion | None = FilingVersion.unscoped.filter(filing=filing, number=number).exclude(function=Function.ADD).first()
     if change is None or in_reply_to not in (None, change.message_id):
         return _("该回执针对第 %(version)s 版变更或删单，本单据没有这一版。") % {"version": number}
-    if change.outcome == Outcome.NOT_SENT:
+    if change.outcome == Outcome.NOT_SENT and (answer != states.ChangeAnswer.REJECTED or contradictions.kept(filing, number).exists()):
         return _("该版未送达海关（发往内网失败），与本回执矛盾，待平台向海关核实。")
-    if change.outcome not in (Outcome.WAITING, Outcome.OVERTAKEN):
+    if change.outcome not in (Outcome.WAITING, Outcome.OVERTAKEN, Outcome.NOT_SENT):
         return _("该版已有结果“%(outcome)s”，本回执不再改变。") % {"outcome": change.get_outcome_display()}
     if answer == states.ChangeAnswer.REJECTED:
         versions.end(change, Outcome.REJECTED, at=at, reason=note)
@@ -79,13 +104,15 @@ def _was_decided_before(filing: Filing, change: FilingVersion, at: datetime) -> 
 
     What passed cannot have been voided; what was rejected is the enterprise's again.
     """
-    return (
-        change.function == Function.MOD
-        and filing.status in states.PASSED
-        and change.base == filing.version
-        and change.outcome_at is not None
-        and at <= change.outcome_at
-    )
+    return change.function == Function.MOD and filing.status in states.PASSED and change.base == filing.version and at <= _passed_at(filing)
+
+
+def _passed_at(filing: Filing) -> datetime:
+    """When customs was through with the filing by its own clock: 已办结 before 已口岸离场, whenever a change is looked at."""
+    passing = [states.Event.CLOSED, states.Event.CLOSED_MANUALLY, states.Event.DEPARTED]
+    moved = FilingReceipt.unscoped.filter(filing=filing, event__in=passing, applied=True)
+    first: datetime | None = moved.aggregate(first=Min("event_time"))["first"]
+    return first or filing.status_at
 
 
 def _take_over(filing: Filing, change: FilingVersion, *, message_id: UUID, note: str) -> None:
@@ -152,5 +179,4 @@ ENDED = states.PASSED | {FilingStatus.REJECTED.value}
 
 def kept_answers(filing: Filing, number: int) -> list[FilingReceipt]:
     """Receipts of a version that have had no effect, in customs' own order."""
-    rows = FilingReceipt.unscoped.filter(filing=filing, version=number, applied=False, disowned=False)
-    return list(rows.order_by("event_time", "received_at", "pk"))
+    return list(contradictions.kept(filing, number).order_by("event_time", "received_at", "pk"))

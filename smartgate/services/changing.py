@@ -17,14 +17,13 @@ from core.workflow import ActionRefused
 from relay.services import queue_message
 from smartgate import contents, messages, rules, signing, states
 from smartgate.models import Filing, FilingLine, FilingVersion, Function, Outcome
-from smartgate.services import versions
+from smartgate.services import contradictions, versions
 from smartgate.services.declaring import FilingInvalid, keep_evidence
 from smartgate.services.filings import (
     EntryAlreadyDeclared,
     FilingChanged,
     FilingHeader,
     LineEntry,
-    check_not_with_customs,
     locked,
     of_actor,
     operator_of,
@@ -201,7 +200,7 @@ def _check_may_change(filing: Filing, action: states.Action, lock_version: int |
             _("该票第 %(number)s 版（%(what)s）正在等待海关答复，不能再%(doing)s。请待海关答复后再操作。")
             % {"number": change.number, "what": change.get_function_display(), "doing": action.label}
         )
-    if versions.is_contradicted(filing):
+    if contradictions.changes().filter(filing=filing).exists():
         raise ActionRefused(
             _("海关已对该票一份发往内网失败的变更或删单作出回执，两者矛盾，不能再%(doing)s。请先查看回执并联系平台客服核实。")
             % {"doing": action.label}
@@ -226,7 +225,7 @@ def _check_amendment(filing: Filing, draft: FilingVersion, changed: Filing, line
         versions.claim_vehicle(changed)
         if versions.is_open_elsewhere(changed):
             raise versions.vehicle_taken(changed)
-        check_not_with_customs(changed)
+        contradictions.check_vehicle(changed)
 
 
 def _contents_to_send(filing: Filing, function: Function, actor: User) -> dict[str, object]:

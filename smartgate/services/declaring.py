@@ -18,10 +18,10 @@ from relay.services import queue_message
 from smartgate import cautions, messages, rules, signing, states
 from smartgate.models import Filing, Function
 from smartgate.services import versions
+from smartgate.services.contradictions import check_not_with_customs
 from smartgate.services.filings import (
     MOVED,
     FilingChanged,
-    check_not_with_customs,
     locked,
     move,
     of_actor,

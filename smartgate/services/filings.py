@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,9 +17,9 @@ from accounts.models import User
 from core import audit
 from core.numbering import next_values
 from core.workflow import ActionRefused
-from relay.queries import contradicting_receipts
 from smartgate import rules, states
-from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus
+from smartgate.models import Filing, FilingLine, FilingStatus
+from smartgate.services import contradictions
 
 DATA_CENTER_SEQUENCE = "smartgate_data_center_no"
 TRIP_SEQUENCE = "smartgate_trip_no"
@@ -239,30 +238,6 @@ def card_part(actor: User) -> str:
     return actor.ic_card_no or f"U{actor.pk:012d}"
 
 
-def check_not_with_customs(filing: Filing) -> None:
-    """Not while customs has answered a declaration that its own exchange says it refused: customs may hold the filing.
-
-    The state table keeps such a filing in 发往内网失败 (`domain.md` §3.4); declaring it or another one of its vehicle would double it,
-    deleting would lose it. An answer that rejects it agrees with the exchange and stands in nobody's way; nor does one that customs
-    disowned when it was asked (`smartgate.services.settling`). A technical receipt that says "stored" after a refusal is such an answer.
-    """
-    answers = FilingReceipt.unscoped.filter(filing=OuterRef("pk"), version=OuterRef("version"), disowned=False)
-    answers = answers.exclude(event=states.Event.REJECTED)
-    of_the_vehicle = Filing.unscoped.filter(
-        enterprise_id=filing.enterprise_id,
-        bind_key_info=filing.bind_key_info,
-        bind_key_type=filing.bind_key_type,
-        status=FilingStatus.RELAY_FAILED,
-        deleted_at__isnull=True,
-    )
-    contradicted = of_the_vehicle.filter(Exists(answers) | Q(message_id__in=contradicting_receipts())).first()
-    if contradicted is not None:
-        raise ActionRefused(
-            _("海关已对车次 %(trip_no)s 作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看该票回执并联系平台客服核实。")
-            % {"trip_no": contradicted.trip_no}
-        )
-
-
 def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = None) -> None:
     """删除: take away a filing that customs has not accepted. It is gone for every user; the row stays for late receipts and audit.
 
@@ -277,7 +252,7 @@ def delete_filing(*, actor: User, filing_id: int, lock_version: int | None = Non
         states.require(states.DELETE, filing.status)
         if lock_version is not None and filing.lock_version != lock_version:
             raise FilingChanged(_("该单据已被其他用户修改，未删除。请核对最新内容后再操作。"))
-        check_not_with_customs(filing)
+        contradictions.check_may_delete(filing)
         before = snapshot(filing)
         filing.deleted_at = timezone.now()
         filing.lock_version += 1

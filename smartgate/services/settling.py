@@ -10,7 +10,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from lxml import etree
 
@@ -23,7 +22,6 @@ from smartgate import contents, messages, states
 from smartgate.models import (
     Filing,
     FilingLine,
-    FilingReceipt,
     FilingStatus,
     FilingVersion,
     Function,
@@ -31,7 +29,7 @@ from smartgate.models import (
     data_center_no_of,
     subject_of,
 )
-from smartgate.services import change_answers, versions
+from smartgate.services import change_answers, contradictions, versions
 from smartgate.services.answers import apply_event, mark_relay_refused, mark_relayed
 from smartgate.services.filings import MOVED, move, snapshot, violated
 
@@ -43,7 +41,8 @@ def send_again(*, subject: str, message_id: UUID, at: datetime) -> None:
     """The refused message of a filing goes to customs once more: the filing is 申报 again, and waits like any other.
 
     Raises ActionRefused when the filing was declared anew or deleted since, when customs has answered the refused message (that is for
-    `settle`), or when the vehicle has an open filing by now.
+    `settle`: a repeat would only bring the receipt that is there already), or when the vehicle has an open filing by now, or one that
+    customs may hold.
     """
     filing = _locked(subject)
     change = versions.change_sent_as(filing, message_id)
@@ -55,7 +54,7 @@ def send_again(*, subject: str, message_id: UUID, at: datetime) -> None:
         return  # it is further already, or still waits for what this message will bring
     if filing.deleted_at is not None:
         raise ActionRefused(_("车次 %(trip_no)s 已被企业删除，不能重发其报文。") % {"trip_no": filing.trip_no})
-    if _contradicting(filing).exists():
+    if contradictions.kept(filing, filing.version).exists():
         raise ActionRefused(
             _("海关已对车次 %(trip_no)s 作出回执，请先向海关核实其是否持有该票，再处置（relay_settle），不要重发。")
             % {"trip_no": filing.trip_no}
@@ -64,6 +63,7 @@ def send_again(*, subject: str, message_id: UUID, at: datetime) -> None:
         raise ActionRefused(
             _("企业已修改车次 %(trip_no)s 的内容，与原报文不同，不能重发。请由企业核对后重新申报。") % {"trip_no": filing.trip_no}
         )
+    contradictions.check_vehicle(filing)
     _declare_again(filing, at=at, note=_("平台已将本次申报重新发往内网，请等待结果。"))
 
 
@@ -84,7 +84,8 @@ def settle(*, subject: str, message_id: UUID, delivered: bool, at: datetime, rea
         # Where the filing never heard of the refusal, it hears of it now.
         mark_relay_refused(subject=subject, message_id=message_id, at=at, code=BY_OPERATOR, reason=reason)
         filing = _locked(subject)
-        if filing.message_id == message_id and filing.status == FilingStatus.RELAY_FAILED and _contradicting(filing).exists():
+        is_present = filing.message_id == message_id and filing.status == FilingStatus.RELAY_FAILED
+        if is_present and contradictions.kept(filing, filing.version).exists():
             _disown(filing, filing.version, at=at, reason=reason)
         return
     _require_present(filing, message_id)
@@ -101,35 +102,45 @@ def _send_change_again(filing: Filing, change: FilingVersion, *, at: datetime) -
     """Raises ActionRefused when customs has answered it, or when the filing is not what it was to change any more."""
     if change.outcome != Outcome.NOT_SENT:
         return  # it has its answer, or still waits for what this message will bring
-    if versions.contradicting(change):
+    if contradictions.kept(filing, change.number or 0).exists():
         raise ActionRefused(
             _("海关已对车次 %(trip_no)s 的第 %(number)s 版作出回执，请先向海关核实其是否持有该版，再处置（relay_settle），不要重发。")
             % {"trip_no": filing.trip_no, "number": change.number}
         )
     if filing.status not in states.CHANGEABLE:
         raise states.TABLE.refusal(filing.status, change.function, doing=str(change.get_function_display()))
+    changed, _lines = contents.as_filing(filing, change.contents, version=change.number or 0)
+    contradictions.check_vehicle(changed)
     _wait_again(filing, change, at=at, note=_("平台已将该版重新发往内网，请等待结果。"))
 
 
 def _settle_change(filing: Filing, change: FilingVersion, *, delivered: bool, at: datetime, reason: str) -> None:
-    """Customs has the change: it waits again, and what customs had answered takes effect; a filing that has passed the gate meanwhile, or
-    that customs gave back, is changed by it no more. Customs does not: what it had answered counts no more."""
+    """Customs has the change: it waits again, and what customs had answered takes effect. A filing that has passed the gate meanwhile, that
+    customs gave back, or that became another version, is changed by it no more: then it is only put down, and takes no vehicle. Customs
+    does not have it: what it had answered counts no more."""
     if not delivered:
         mark_relay_refused(subject=filing.subject, message_id=change.message_id, at=at, code=BY_OPERATOR, reason=reason)  # type: ignore[arg-type]
         change.refresh_from_db()
-        if versions.contradicting(change):
+        if change.outcome == Outcome.NOT_SENT and contradictions.kept(filing, change.number or 0).exists():
             _disown(_locked(filing.subject), change.number or 0, at=at, reason=reason)
         return
     if change.outcome == Outcome.NOT_SENT:
-        _wait_again(filing, change, at=at, note="")
-        if filing.status not in states.HELD:
-            change_answers.overtake(filing)
+        if filing.status in states.HELD and change.base == filing.version:
+            _wait_again(filing, change, at=at, note="")
+        else:
+            change_answers.come_to_nothing(filing, change, at=at)
     change_answers.delivered(filing, change.message_id, at=at)  # type: ignore[arg-type]
     _apply_kept(_locked(filing.subject), change.number or 0)
 
 
 def _wait_again(filing: Filing, change: FilingVersion, *, at: datetime, note: str) -> None:
-    if change.base != filing.version or versions.waiting(filing) is not None:
+    other = versions.waiting(filing)
+    if other is not None:
+        raise ActionRefused(
+            _("车次 %(trip_no)s 的第 %(other)s 版正在等待海关答复，第 %(number)s 版不能同时再生效。请待该版有结果后再处置。")
+            % {"trip_no": filing.trip_no, "other": other.number, "number": change.number}
+        )
+    if change.base != filing.version:
         raise ActionRefused(
             _("车次 %(trip_no)s 在第 %(number)s 版之后又有变更，该版不能再次生效。请先与海关和企业核实应保留哪一版。")
             % {"trip_no": filing.trip_no, "number": change.number}
@@ -162,14 +173,6 @@ def _require_present(filing: Filing, message_id: UUID) -> None:
         )
 
 
-def _contradicting(filing: Filing) -> QuerySet[FilingReceipt]:
-    """Answers of customs to what its exchange says it refused; one that rejects the filing agrees with the refusal."""
-    receipts: QuerySet[FilingReceipt] = FilingReceipt.unscoped.filter(filing=filing, version=filing.version, disowned=False).exclude(
-        event=states.Event.REJECTED
-    )
-    return receipts
-
-
 def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
     before = {"status": filing.status, "deleted_at": filing.deleted_at}
     versions.claim_vehicle(filing)
@@ -200,8 +203,9 @@ def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
 def _apply_kept(filing: Filing, number: int) -> None:
     """Let receipts of a version that found it refused take effect, in customs' own order."""
     for receipt in change_answers.kept_answers(filing, number):
+        not_applied = ""
         if receipt.event in list(states.ChangeAnswer):
-            change_answers.apply_answer(
+            not_applied = change_answers.apply_answer(
                 filing,
                 answer=receipt.event,
                 number=number,
@@ -214,16 +218,14 @@ def _apply_kept(filing: Filing, number: int) -> None:
             apply_event(filing, states.Event(receipt.event), at=receipt.event_time, note=receipt.note, message_id=receipt.message_id)
         else:
             continue
-        receipt.applied = True
-        receipt.not_applied_reason = ""
+        receipt.applied, receipt.not_applied_reason = not not_applied, not_applied
         receipt.save(update_fields=["applied", "not_applied_reason"])
 
 
 def _disown(filing: Filing, number: int, *, at: datetime, reason: str) -> None:
-    disowned = [receipt.receipt_no for receipt in change_answers.kept_answers(filing, number)]
-    FilingReceipt.unscoped.filter(filing=filing, receipt_no__in=disowned).update(
-        disowned=True, not_applied_reason=_("平台已与海关核实：海关没有本次申报，该回执作废。")
-    )
+    receipts = contradictions.kept(filing, number)
+    disowned = list(receipts.order_by("event_time", "received_at", "pk").values_list("receipt_no", flat=True))
+    receipts.update(disowned=True, not_applied_reason=_("平台已与海关核实：海关没有本次申报，该回执作废。"))
     if number == filing.version:
         move(filing, filing.status, at=at, note=_("平台已与海关核实：海关没有收到本次申报。请核对后重新申报。"))
         filing.save(update_fields=MOVED)
@@ -253,6 +255,10 @@ def _restore(filing: Filing, reason: str) -> None:
     """Give a filing the contents that customs holds."""
     before = snapshot(filing)
     header, lines = messages.parse_contents(_sent(filing))
+    # The message does not say who vouched for which plate; what was kept of the version does.
+    version = FilingVersion.unscoped.filter(filing=filing, number=filing.version).first()
+    if version is not None:
+        header["plate_verified"] = contents.header_of(version.contents)["plate_verified"]
     for name, value in header.items():
         setattr(filing, name, value)
     filing.save(update_fields=list(header))

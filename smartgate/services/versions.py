@@ -13,9 +13,8 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from core import locks
 from core.workflow import ActionRefused
-from relay.queries import contradicting_receipts
-from smartgate import contents, states
-from smartgate.models import OPEN_STATUSES, Filing, FilingLine, FilingReceipt, FilingVersion, Function, Outcome
+from smartgate import contents, states, vehicles
+from smartgate.models import OPEN_STATUSES, Filing, FilingLine, FilingVersion, Function, Outcome
 
 
 def next_number(filing: Filing) -> int:
@@ -87,20 +86,6 @@ def concerns_what_customs_holds(filing: Filing, *, number: int, in_reply_to: UUI
     return named.outcome in (Outcome.WAITING, Outcome.OVERTAKEN) and event not in (states.Event.STORED, states.Event.REJECTED)
 
 
-def contradicting(change: FilingVersion) -> bool:
-    """Whether customs has answered a change that its own exchange says it refused, and has not been asked about it."""
-    return (
-        change.outcome == Outcome.NOT_SENT
-        and FilingReceipt.unscoped.filter(filing_id=change.filing_id, version=change.number or 0, disowned=False).exists()
-    )
-
-
-def is_contradicted(filing: Filing) -> bool:
-    """Whether that is so of any change of the filing; a technical receipt that says "stored" after a refusal is such an answer, too."""
-    unsent = FilingVersion.unscoped.filter(filing=filing, outcome=Outcome.NOT_SENT)
-    return any(contradicting(change) for change in unsent) or unsent.filter(message_id__in=contradicting_receipts()).exists()
-
-
 def claim_vehicle(filing: Filing) -> None:
     """Hold the vehicle of `filing` (as it is, or as a 变更 will make it) until the transaction ends.
 
@@ -109,18 +94,14 @@ def claim_vehicle(filing: Filing) -> None:
     hears from the index, or from `is_open_elsewhere`.
     """
     locks.hold("smartgate.vehicle", [f"{filing.bind_key_type}:{filing.bind_key_info}"])
-    if FilingVersion.unscoped.filter(outcome=Outcome.WAITING, **_vehicle(filing)).exclude(filing_id=filing.pk).exists():
+    if FilingVersion.unscoped.filter(outcome=Outcome.WAITING, **vehicles.key_of(filing)).exclude(filing_id=filing.pk).exists():
         raise vehicle_taken(filing)
 
 
 def is_open_elsewhere(filing: Filing) -> bool:
     """Whether another filing of the vehicle is open; to be asked by who has claimed it."""
-    others = Filing.unscoped.filter(status__in=OPEN_STATUSES, deleted_at__isnull=True, **_vehicle(filing)).exclude(pk=filing.pk)
+    others = Filing.unscoped.filter(status__in=OPEN_STATUSES, deleted_at__isnull=True, **vehicles.key_of(filing)).exclude(pk=filing.pk)
     return bool(others.exists())
-
-
-def _vehicle(filing: Filing) -> dict[str, str]:
-    return {"bind_key_type": filing.bind_key_type, "bind_key_info": filing.bind_key_info}
 
 
 def vehicle_taken(filing: Filing) -> ActionRefused:

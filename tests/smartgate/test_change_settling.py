@@ -15,8 +15,9 @@ from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, Fi
 from tests.relay.commands import typed
 from tests.relay.runbook import tries
 from tests.smartgate.changes import answer, change, held, now, outcome_of
-from tests.smartgate.test_settling import found, resend, settle, state_of
-from tests.smartgate.wire import put_into_inbox, receipt_xml, receive_receipt, receive_technical_receipt
+from tests.smartgate.factories import make_filing
+from tests.smartgate.test_settling import found, refused, resend, settle, state_of
+from tests.smartgate.wire import DECIDED, put_into_inbox, receipt_xml, receive_receipt, receive_technical_receipt, refuse_by_fail_box
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.covers("SGW-08", "RLY-04")]
 
@@ -30,10 +31,12 @@ def unsent(operator: Any, function: Function = Function.MOD, **changed: Any) -> 
     return filing, version
 
 
-def contradicted(operator: Any, event: str = "CHANGE_ACCEPTED", function: Function = Function.MOD) -> tuple[Filing, FilingVersion]:
+def contradicted(
+    operator: Any, event: str = "CHANGE_ACCEPTED", function: Function = Function.MOD, at: str = DECIDED, **changed: Any
+) -> tuple[Filing, FilingVersion]:
     """The same, answered by customs all the same."""
-    filing, version = unsent(operator, function)
-    answer(filing, version, event)
+    filing, version = unsent(operator, function, **changed)
+    answer(filing, version, event, at=at)
     assert (outcome_of(version), now(filing).version) == (Outcome.NOT_SENT, 1)
     return filing, version
 
@@ -89,7 +92,6 @@ def test_a_contradiction_holds_everything_up_until_customs_was_asked(operator: A
     ("event", "function", "expected"),
     [
         ("CHANGE_ACCEPTED", Function.MOD, (FilingStatus.STORED, 2, "改过")),
-        ("CHANGE_REJECTED", Function.MOD, (FilingStatus.STORED, 1, "散装大豆")),
         ("CHANGE_ACCEPTED", Function.DEL, (FilingStatus.VOIDED, 2, "散装大豆")),
     ],
 )
@@ -109,6 +111,205 @@ def test_customs_has_it_and_the_filing_is_closed_since(operator: Any) -> None:
     assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
     # Decided two hours before it closed the filing.
     assert (now(filing).status, now(filing).version, outcome_of(version)) == (FilingStatus.CLOSED, 2, Outcome.ACCEPTED)
+
+
+@pytest.mark.parametrize(("decided", "counts"), [("09:59", True), ("10:30", False)])
+def test_customs_decided_before_it_closed_the_filing_or_between_that_and_the_departure(operator: Any, decided: str, counts: bool) -> None:
+    filing, version = contradicted(operator, at=f"2026-11-21T{decided}:00+08:00")
+    receive_receipt(filing, "CLOSED", at="2026-11-21T10:00:00+08:00")
+    receive_receipt(filing, "DEPARTED", at="2026-11-21T11:00:00+08:00")
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    row = now(filing)
+    assert (row.status, row.version) == (FilingStatus.DEPARTED, 2 if counts else 1)
+    assert outcome_of(version) == (Outcome.ACCEPTED if counts else Outcome.OVERTAKEN)
+    kept = FilingReceipt.unscoped.get(event="CHANGE_ACCEPTED")
+    assert (kept.applied, "变更已失效" in kept.not_applied_reason) == (counts, not counts)
+    assert found() == []
+
+
+def test_customs_closed_the_filing_in_the_words_of_the_change_before_it_accepted_it(operator: Any) -> None:
+    """What was only kept takes effect in customs' own order, and by its own clock."""
+    filing, version = contradicted(operator, at="2026-11-21T10:30:00+08:00")
+    answer(filing, version, "CLOSED", at="2026-11-21T10:00:00+08:00")
+    assert now(filing).status == FilingStatus.STORED
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert (now(filing).status, now(filing).version, outcome_of(version)) == (FilingStatus.CLOSED, 1, Outcome.OVERTAKEN)
+
+
+@pytest.mark.parametrize("decided", ["09:00", "10:30"])
+def test_what_is_only_put_down_takes_no_vehicle(operator: Any, other_operator: Any, decided: str) -> None:
+    """The lorry has passed, and goes again for somebody else."""
+    filing, version = contradicted(operator, at=f"2026-11-21T{decided}:00+08:00")
+    receive_receipt(filing, "CLOSED", at="2026-11-21T10:00:00+08:00")
+    held(other_operator)
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert outcome_of(version) == (Outcome.ACCEPTED if decided == "09:00" else Outcome.OVERTAKEN)
+    assert now(filing).status == FilingStatus.CLOSED
+    assert found() == []
+
+
+def test_a_filing_that_was_given_back_and_declared_anew_is_not_changed_by_what_customs_had(operator: Any) -> None:
+    filing, version = contradicted(operator)
+    receive_receipt(filing, "REJECTED")
+    services.declare_filing(actor=operator, filing_id=filing.pk)
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert (now(filing).status, now(filing).version, outcome_of(version)) == (FilingStatus.DECLARED, 3, Outcome.OVERTAKEN)
+
+
+@pytest.mark.parametrize(("event", "ends"), [("CHANGE_REJECTED", Outcome.REJECTED), ("CHANGE_ACCEPTED", Outcome.OVERTAKEN)])
+def test_an_answer_to_what_another_change_has_overtaken_does_not_stop_the_filing(operator: Any, event: str, ends: Outcome) -> None:
+    filing, version = unsent(operator)
+    answer(filing, change(operator, filing, remark="三"), "CHANGE_ACCEPTED")
+    answer(filing, version, event)
+    if event == "CHANGE_ACCEPTED":
+        with pytest.raises(ActionRefused, match="矛盾"):
+            services.send_void(actor=operator, filing_id=filing.pk)
+        assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert (now(filing).version, now(filing).remark, outcome_of(version)) == (3, "三", ends)
+    assert found() == []
+    assert change(operator, filing, remark="四").number == 4
+
+
+def test_one_that_waits_has_to_be_answered_first(operator: Any) -> None:
+    filing, version = unsent(operator)
+    other = change(operator, filing, remark="三")
+    answer(filing, version, "CHANGE_ACCEPTED")
+    assert "第 3 版正在等待海关答复" in settle(version, "--delivered").json["error"]["text"]  # type: ignore[arg-type]
+    answer(filing, other, "CHANGE_REJECTED", note="海关现持有第 2 版")
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert (now(filing).version, now(filing).remark) == (2, "改过")
+
+
+@pytest.mark.parametrize("function", [Function.MOD, Function.DEL])
+def test_customs_rejects_what_its_exchange_had_refused_and_both_agree(operator: Any, function: Function) -> None:
+    filing, version = unsent(operator, function)
+    answer(filing, version, "CHANGE_REJECTED", note="不予变更")
+    version.refresh_from_db()
+    assert (version.outcome, version.reason, now(filing).version) == (Outcome.REJECTED, "不予变更", 1)
+    assert found() == []
+    assert change(operator, filing, remark="再改").number == 3
+
+
+def test_customs_rejects_what_it_had_accepted_and_somebody_has_to_ask(operator: Any) -> None:
+    filing, version = contradicted(operator)
+    answer(filing, version, "CHANGE_REJECTED", at="2026-11-21T09:00:00+08:00")
+    assert outcome_of(version) == Outcome.NOT_SENT
+    assert [name for name, _to_do in found()] == ["smartgate.change_contradiction"]
+    assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    assert (now(filing).version, outcome_of(version)) == (2, Outcome.ACCEPTED)
+
+
+class TestACopyThatIsRefused:
+    """Customs works on the change already; another copy of its message ends in FailBox, or is refused (docs/adr/0117)."""
+
+    @pytest.fixture
+    def sent_again(self, operator: Any) -> tuple[Filing, FilingVersion]:
+        filing = held(operator)
+        version = change(operator, filing, bind_key_info="辽B54321")
+        receive_technical_receipt(version.message_id)
+        _waits(version)
+        (finding,) = found()
+        assert f"relay_resend {version.message_id} --yes" in finding[1]
+        assert resend(version)["outcome"] == "queued"  # type: ignore[arg-type]
+        relay_services.dispatch("customs")
+        return filing, version
+
+    def refuse(self, version: FilingVersion, how: str) -> None:
+        if how == "FAIL_BOX":
+            refuse_by_fail_box(version.message_id)  # type: ignore[arg-type]
+        else:
+            receive_technical_receipt(version.message_id, "REJECTED")  # type: ignore[arg-type]
+        assert state_of(version) == OutboundState.REFUSED  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("how", ["FAIL_BOX", "REJECTED"])
+    def test_the_change_waits_still_and_operators_are_told(
+        self, operator: Any, other_operator: Any, sent_again: tuple[Filing, FilingVersion], how: str
+    ) -> None:
+        filing, version = sent_again
+        self.refuse(version, how)
+        assert outcome_of(version) == Outcome.WAITING
+        with pytest.raises(ActionRefused, match="已有一票未办结的申报"):
+            services.declare_filing(actor=other_operator, filing_id=make_filing(other_operator, bind_key_info="辽B54321").pk)
+        assert [name for name, _to_do in found()] == ["smartgate.change_behind_refusal"]
+        answer(filing, version, "CHANGE_ACCEPTED")
+        assert (now(filing).version, now(filing).bind_key_info) == (2, "辽B54321")
+
+    @pytest.mark.parametrize("word", ["--delivered", "--not-delivered"])
+    def test_an_operator_who_has_asked_decides(self, operator: Any, sent_again: tuple[Filing, FilingVersion], word: str) -> None:
+        _filing, version = sent_again
+        self.refuse(version, "FAIL_BOX")
+        ((_check, to_do),) = found()
+        assert f"relay_settle {version.message_id} {word}" in to_do
+        assert settle(version, word).status == 0  # type: ignore[arg-type]
+        FilingVersion.unscoped.update(asked_at=timezone.now())
+        assert found() == []
+        assert outcome_of(version) == (Outcome.WAITING if word == "--delivered" else Outcome.NOT_SENT)
+
+    def test_what_goes_again_after_that_can_be_refused(self, operator: Any, sent_again: tuple[Filing, FilingVersion]) -> None:
+        _filing, version = sent_again
+        assert settle(version, "--not-delivered").status == 0  # type: ignore[arg-type]
+        assert resend(version)["outcome"] == "queued"  # type: ignore[arg-type]
+        assert outcome_of(version) == Outcome.WAITING
+        relay_services.dispatch("customs")
+        self.refuse(version, "REJECTED")
+        assert outcome_of(version) == Outcome.NOT_SENT
+
+
+def test_what_customs_said_of_the_filing_by_a_change_that_it_never_had_stops_nothing(operator: Any) -> None:
+    """It has taken effect: there is nothing to ask about it."""
+    filing = held(operator)
+    version = change(operator, filing)
+    answer(filing, version, "LOCKED")
+    answer(filing, version, "UNLOCKED")
+    assert resend(version)["outcome"] == "queued"  # type: ignore[arg-type]
+    assert settle(version, "--not-delivered").status == 0  # type: ignore[arg-type]
+    assert (outcome_of(version), now(filing).status) == (Outcome.NOT_SENT, FilingStatus.UNLOCKED)
+    assert found() == []
+    assert change(operator, filing, remark="再改").number == 3
+
+
+class TestVehiclesOfAContradiction:
+    """Whoever declares the vehicle has customs hold two for it, and nobody can settle the first any more (docs/adr/0117)."""
+
+    @pytest.mark.parametrize("by_exchange", [True, False])
+    def test_the_vehicle_of_a_change_is_nobodys(self, operator: Any, other_operator: Any, by_exchange: bool) -> None:
+        filing, version = unsent(operator, bind_key_info="辽B54321")
+        if by_exchange:
+            receive_technical_receipt(version.message_id)
+        else:
+            answer(filing, version, "CHANGE_ACCEPTED")
+        for user, text in ((operator, filing.trip_no), (other_operator, "由其他企业提交")):
+            with pytest.raises(ActionRefused, match=text):
+                services.declare_filing(actor=user, filing_id=make_filing(user, bind_key_info="辽B54321").pk)
+        third = held(other_operator, bind_key_info="辽B11111")
+        with pytest.raises(ActionRefused, match="由其他企业提交") as refusal:
+            change(other_operator, third, bind_key_info="辽B54321")
+        assert filing.trip_no not in str(refusal.value)
+        assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+        if by_exchange:
+            answer(filing, version, "CHANGE_ACCEPTED")
+        assert now(filing).bind_key_info == "辽B54321"
+
+    def test_it_is_free_when_customs_has_it_not(self, operator: Any, other_operator: Any) -> None:
+        _filing, version = contradicted(operator, bind_key_info="辽B54321")
+        settle(version, "--not-delivered")  # type: ignore[arg-type]
+        held(other_operator, bind_key_info="辽B54321")
+
+    @pytest.mark.parametrize("event", ["CLOSED", "REJECTED"])
+    def test_it_is_free_when_customs_is_through_with_the_filing(self, operator: Any, other_operator: Any, event: str) -> None:
+        filing, _version = contradicted(operator, bind_key_info="辽B54321")
+        receive_receipt(filing, event)
+        held(other_operator, bind_key_info="辽B54321")
+
+    def test_nor_does_what_was_refused_go_again_to_it(self, operator: Any, other_operator: Any) -> None:
+        refused_filing = refused(other_operator, bind_key_info="辽B54321")
+        moving = held(other_operator, bind_key_info="辽B11111")
+        refused_change = change(other_operator, moving, bind_key_info="辽B54321")
+        receive_technical_receipt(refused_change.message_id, "REJECTED")
+        contradicted(operator, bind_key_info="辽B54321")
+        for one in (refused_filing, refused_change):
+            result = resend(one)  # type: ignore[arg-type]
+            assert (result["outcome"], "由其他企业提交" in result["text"]) == ("forbidden", True)
 
 
 def test_customs_has_it_not(operator: Any) -> None:

@@ -545,7 +545,7 @@ def test_an_answer_that_contradicts_the_refusal_keeps_the_filing_from_being_doub
     receive_receipt(filing, "STORED")
     assert status_of(filing) == FilingStatus.RELAY_FAILED
     assert "为避免重复申报" in declare(operator_client, filing).content.decode()
-    assert "为避免重复申报" in operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
+    assert "海关可能持有该票，不能删除" in operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
     filing.refresh_from_db()
     assert (filing.status, filing.deleted_at) == (FilingStatus.RELAY_FAILED, None)
     assert OutboundMessage.objects.filter(message_type="SGW101").count() == 1

@@ -157,6 +157,59 @@ def test_customs_holds_it_though_the_enterprise_changed_it_since(operator):
     assert AuditEntry.unscoped.get(action="smartgate.filing.restore").before["remark"] == ""
 
 
+def test_the_vehicle_that_customs_holds_is_nobodys_whatever_was_typed_since(operator, other_operator):
+    """The contents are the enterprise's to change; what it had sent is what customs may hold (docs/adr/0117)."""
+    filing = contradicted(operator)
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(bind_key_info="辽B99999"), lines=[line()])
+    for user, text in ((operator, filing.trip_no), (other_operator, "由其他企业提交")):
+        with pytest.raises(ActionRefused, match=text) as refusal:
+            services.declare_filing(actor=user, filing_id=make_filing(user).pk)
+    assert filing.trip_no not in str(refusal.value)
+    with pytest.raises(ActionRefused, match="为避免重复申报"):
+        services.declare_filing(actor=operator, filing_id=filing.pk)
+    assert settle(filing, "--delivered").status == 0
+    assert (now(filing).status, now(filing).bind_key_info) == (FilingStatus.STORED, "辽B12345")
+
+
+def test_the_vehicle_of_what_was_deleted_in_between_is_nobodys_either(operator, other_operator):
+    filing = refused(operator)
+    services.delete_filing(actor=operator, filing_id=filing.pk)
+    receive_receipt(filing, "STORED")
+    with pytest.raises(ActionRefused, match="由其他企业提交"):
+        services.declare_filing(actor=other_operator, filing_id=make_filing(other_operator).pk)
+    assert settle(filing, "--not-delivered").status == 0
+    assert declared(other_operator).status == FilingStatus.DECLARED
+
+
+def test_other_drafts_of_the_vehicle_can_be_deleted(operator):
+    filing, innocent = contradicted(operator), make_filing(operator)
+    with pytest.raises(ActionRefused, match="海关可能持有该票，不能删除"):
+        services.delete_filing(actor=operator, filing_id=filing.pk)
+    services.delete_filing(actor=operator, filing_id=innocent.pk)
+    assert now(innocent).deleted_at is not None
+
+
+def test_what_customs_sent_back_is_not_sent_again(operator):
+    """It would bring the receipt that is there already, and the filing would wait for ever."""
+    filing = contradicted(operator, "REJECTED")
+    assert "relay_settle" in resend(filing)["text"]
+    assert found() == []
+    assert settle(filing, "--delivered").status == 0
+    assert now(filing).status == FilingStatus.REJECTED
+
+
+@pytest.mark.covers("SGW-11")
+@pytest.mark.parametrize(("sent", "typed_since"), [("平北12345", "辽B99999"), ("辽B12345", "平北12345")])
+def test_what_customs_holds_comes_back_with_who_vouched_for_its_plate(operator, sent, typed_since):
+    def vouched(plate: str) -> dict[str, Any]:
+        return {"bind_key_info": plate, "plate_verified": plate == "平北12345"}
+
+    filing = contradicted(operator, **vouched(sent))
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(**vouched(typed_since)), lines=[line()])
+    assert settle(filing, "--delivered").status == 0
+    assert {name: getattr(now(filing), name) for name in vouched(sent)} == vouched(sent)
+
+
 def test_customs_holds_what_the_enterprise_deleted_in_between(operator):
     filing = refused(operator)
     services.delete_filing(actor=operator, filing_id=filing.pk)
