@@ -196,7 +196,7 @@ def _repeated(lines: Sequence[Values]) -> Iterator[Caution]:
 
 
 def _open_vehicle(user: Any, entry: Entry, elsewhere: Elsewhere) -> Iterator[Caution]:
-    """The unique index will refuse the declaration (docs/adr/0006)."""
+    """The declaration will be refused (docs/adr/0006, 0100)."""
     other = elsewhere.open_filing(entry)
     if other is not None:
         text = _("介质“%(key)s”已有一票未办结的申报，办结前本票不能申报。") % {"key": entry.header["bind_key_info"]}

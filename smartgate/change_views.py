@@ -24,7 +24,7 @@ from core.forms.signing import ASK, SigningRequest
 from core.http import leave_page
 from core.workflow import ActionRefused
 from smartgate import comparison, contents, queries, services, states
-from smartgate.models import Filing, FilingVersion, Function, Outcome
+from smartgate.models import Filing, FilingVersion, Function
 from smartgate.views import FilingEntryPage, FilingPage, header_entered, header_of, url_of
 
 
@@ -39,16 +39,10 @@ class ChangePage(FilingEntryPage):
     def refuse(self) -> HttpResponse | None:
         """The way to 查看, with the reason, when the filing cannot be changed now."""
         try:
-            states.require(self.own, self.stored.status)
+            services.require_may_ask(self.stored, self.own)
         except ActionRefused as refusal:
             return self.leave(str(refusal))
-        waits = next((one for one in queries.versions_of(self.user, self.stored) if one.outcome == Outcome.WAITING), None)
-        if waits is None:
-            return None
-        return self.leave(
-            _("该票第 %(number)s 版（%(what)s）正在等待海关答复，不能再%(doing)s。请待海关答复后再操作。")
-            % {"number": waits.number, "what": waits.get_function_display(), "doing": self.own.label}
-        )
+        return None
 
     def leave(self, reason: str) -> HttpResponse:
         """To 查看, which is told why."""
@@ -93,13 +87,16 @@ class AmendFilingView(ChangePage):
         return url_of(states.COPY, self.stored)
 
     def store(self, header: dict[str, Any], lines: list[dict[str, Any]], *, to_declare: bool) -> Filing:
-        return services.save_amendment(
+        saved = services.save_amendment(
             actor=self.user,
             filing_id=self.stored.pk,
             lock_version=header.get("lock_version") or 0,
             header=header_entered(header),
             lines=[services.LineEntry(**line) for line in lines],
         )
+        # Looked at before it was stored: what is asked and cautioned of now is the new one.
+        vars(self).pop("draft", None)
+        return saved
 
     def send(self, filing: Filing, presented: Presented | None) -> None:
         services.send_amendment(actor=self.user, filing_id=filing.pk, lock_version=filing.lock_version, presented=presented)
@@ -239,6 +236,7 @@ class VersionView(FilingPage, TemplateView):
         versions = queries.versions_of(self.user, self.stored)
         # A declaration is compared with what was sent before it.
         earlier = [one for one in versions if one.number == version.base or (version.base is None and one.number < version.number)]
+        # The one whose contents are shown, too: they are fetched when they are looked at.
         base = earlier[0] if earlier else None
         parts = comparison.compare(base.contents if base else None, version.contents)
         return super().get_context_data(

@@ -41,6 +41,11 @@ def lines_of(contents: Contents) -> list[dict[str, Any]]:
     return [field_values(FilingLine, {name: line.get(name) for name in LINE_NAMES}) for line in contents["lines"]]
 
 
+def told(contents: Contents) -> tuple[Mapping[str, str], Sequence[Mapping[str, str]]]:
+    """What customs is told by contents: all but who declares them."""
+    return {name: text for name, text in contents["header"].items() if name != "operator"}, contents["lines"]
+
+
 def as_filing(filing: Filing, contents: Contents, *, version: int) -> tuple[Filing, Sequence[FilingLine]]:
     """The filing as it would be with these contents, for messages, signed texts and rules; nothing of it is stored."""
     changed = copy(filing)

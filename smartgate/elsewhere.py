@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from django.db.models import Case, F, Max, Q, Sum, Value, When
 
+from smartgate import vehicles
 from smartgate.base_data.models import KnownBill
 from smartgate.base_data.queries import taking
-from smartgate.models import OPEN_STATUSES, Filing, FilingLine, ObjectType
+from smartgate.models import OPEN_STATUSES, FilingLine, ObjectType
 
 #: Lines of open filings that are looked at, for each filing that is asked about; more than one filing can have.
 MOST_LINES: Final = 2_000
@@ -62,7 +63,7 @@ class Elsewhere:
         self._voyages = _voyages(user, bills, [entry.filing_id for entry in entries if entry.filing_id]) if bills else {}
 
     def open_filing(self, entry: Entry) -> Values | None:
-        """Another open filing of the entry's vehicle: `pk`, `trip_no`, `enterprise_id`."""
+        """Another filing that has the entry's vehicle, or gets it by a 变更 that waits: `pk`, `trip_no`, `enterprise_id`."""
         row = self._vehicles.get((entry.header["bind_key_type"], entry.header["bind_key_info"]))
         return row if row is not None and row["pk"] != entry.filing_id else None
 
@@ -101,13 +102,9 @@ def bills_of(line: Values) -> list[str]:
 
 
 def _open_vehicles(entries: Iterable[Entry]) -> Iterable[Values]:
-    """At most one of each vehicle, says a unique index (docs/adr/0006)."""
-    vehicles = {(entry.header["bind_key_type"], entry.header["bind_key_info"]) for entry in entries}
-    kinds, keys = {kind for kind, _key in vehicles}, {key for _kind, key in vehicles}
-    of_vehicles = Filing.unscoped.filter(bind_key_type__in=kinds, bind_key_info__in=keys)
-    is_open = of_vehicles.filter(status__in=OPEN_STATUSES, deleted_at__isnull=True)
-    rows: Iterable[Values] = is_open.values("pk", "bind_key_type", "bind_key_info", "trip_no", "enterprise_id")
-    return rows
+    """At most one of each vehicle (docs/adr/0006, 0100)."""
+    named = {(entry.header["bind_key_type"], entry.header["bind_key_info"]) for entry in entries}
+    return vehicles.holders({kind for kind, _key in named}, {key for _kind, key in named})
 
 
 def _open_lines(entries: Sequence[Entry]) -> Iterable[Values]:

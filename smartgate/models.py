@@ -171,7 +171,8 @@ class Filing(models.Model):
     """One vehicle's filing, with the contents that count: what the enterprise entered, and from 申报 on what customs has been told.
 
     `version` and `message_id` are those of the contents: of the declaration, later of the last 变更 or 删单 that customs accepted; what is
-    still asked of customs stands in `FilingVersion` alone. `lock_version` counts every change of the row and of its versions.
+    still asked of customs stands in `FilingVersion` alone. `lock_version` counts what changes the row, whoever does, and what users do to
+    its versions (a 变更 stored, discarded, sent); that customs did not take a change leaves the row as it is, and is not counted.
     """
 
     # No index of its own: each of the page's begins with it.

@@ -26,8 +26,8 @@ def last_of(user: Any) -> Filing | None:
 
 
 def versions_of(user: Any, filing: Filing) -> list[FilingVersion]:
-    """What was sent of a filing, newest first."""
-    found = FilingVersion.objects.for_user(user).filter(filing=filing, number__isnull=False)
+    """What was sent of a filing, newest first; the contents of each only where they are looked at."""
+    found = FilingVersion.objects.for_user(user).filter(filing=filing, number__isnull=False).defer("contents")
     return list(found.select_related("asked_by").order_by("-number"))
 
 

@@ -15,10 +15,10 @@ from accounts.signatures.cards import Verified
 from core import audit
 from core.workflow import ActionRefused
 from relay.services import queue_message
-from smartgate import contents, messages, rules, signing, states
+from smartgate import cautions, contents, messages, rules, signing, states
 from smartgate.models import Filing, FilingLine, FilingVersion, Function, Outcome
 from smartgate.services import contradictions, versions
-from smartgate.services.declaring import FilingInvalid, keep_evidence
+from smartgate.services.declaring import FilingInvalid, keep_evidence, passed_cautions
 from smartgate.services.filings import (
     EntryAlreadyDeclared,
     FilingChanged,
@@ -138,11 +138,20 @@ def _send(action: states.Action, actor: User, filing_id: int, lock_version: int 
         _check_may_change(known, action, lock_version)
         text = _text(known, function, _contents_to_send(known, function, actor))
         verified = card_signing.examine(actor=actor, text=text, presented=presented)
+        passed = _cautions(known, actor) if function == Function.MOD else []
         with transaction.atomic():
-            return _send_locked(action, actor, filing_id, lock_version, verified)
+            return _send_locked(action, actor, filing_id, lock_version, verified=verified, passed=passed)
 
 
-def _send_locked(action: states.Action, actor: User, filing_id: int, lock_version: int | None, verified: Verified | None) -> Filing:
+def _cautions(filing: Filing, actor: User) -> list[str]:
+    """What the draft of a 变更 is cautioned of, for the trail. It refuses nothing, and is asked before anything is locked."""
+    changed, lines = contents.as_filing(filing, _contents_to_send(filing, Function.MOD, actor), version=filing.version)
+    return [caution.code for caution in cautions.of_filing(actor, changed, lines)]
+
+
+def _send_locked(
+    action: states.Action, actor: User, filing_id: int, lock_version: int | None, *, verified: Verified | None, passed: Sequence[str]
+) -> Filing:
     function = _FUNCTIONS[action.name]
     filing = locked(filing_id)
     _check_may_change(filing, action, lock_version)
@@ -184,6 +193,7 @@ def _send_locked(action: states.Action, actor: User, filing_id: int, lock_versio
             "version": number,
             "message_id": message.message_id,
             **new,
+            **passed_cautions(passed),
             **({"card_no": verified.certificate.card_no, "certificate_no": verified.certificate.serial_no} if verified else {}),
         },
     )
@@ -191,15 +201,15 @@ def _send_locked(action: states.Action, actor: User, filing_id: int, lock_versio
     return filing
 
 
+def require_may_ask(filing: Filing, action: states.Action) -> None:
+    """Raises ForbiddenTransition when the state forbids 变更 or 删单, and ActionRefused while customs owes the answer to one."""
+    states.require(action, filing.status)
+    versions.require_none_waiting(filing, doing=str(action.label))
+
+
 def _check_may_change(filing: Filing, action: states.Action, lock_version: int | None) -> None:
     """Raises ForbiddenTransition, FilingChanged, and ActionRefused while an earlier change is not through."""
-    states.require(action, filing.status)
-    change = versions.waiting(filing)
-    if change is not None:
-        raise ActionRefused(
-            _("该票第 %(number)s 版（%(what)s）正在等待海关答复，不能再%(doing)s。请待海关答复后再操作。")
-            % {"number": change.number, "what": change.get_function_display(), "doing": action.label}
-        )
+    require_may_ask(filing, action)
     if contradictions.changes().filter(filing=filing).exists():
         raise ActionRefused(
             _("海关已对该票一份发往内网失败的变更或删单作出回执，两者矛盾，不能再%(doing)s。请先查看回执并联系平台客服核实。")
@@ -222,9 +232,10 @@ def _check_amendment(filing: Filing, draft: FilingVersion, changed: Filing, line
     if errors:
         raise FilingInvalid(errors)
     if (changed.bind_key_type, changed.bind_key_info) != (filing.bind_key_type, filing.bind_key_info):
-        versions.claim_vehicle(changed)
+        doing = _("变更为该介质")
+        versions.claim_vehicle(changed, doing=doing)
         if versions.is_open_elsewhere(changed):
-            raise versions.vehicle_taken(changed)
+            raise versions.vehicle_taken(changed, doing=doing)
         contradictions.check_vehicle(changed)
 
 
@@ -247,14 +258,14 @@ def _text(filing: Filing, function: Function, packed: dict[str, object]) -> str:
 
 
 def _same(one: contents.Contents, other: contents.Contents) -> bool:
-    """Whether two contents say the same, whoever declares them."""
-    return _for_audit(one) == _for_audit(other)
+    """Whether two contents say the same to customs, whoever declares them and vouches for a plate."""
+    return contents.told(one) == contents.told(other)
 
 
 def _for_audit(packed: contents.Contents) -> dict[str, object]:
     """Contents as the audit trail has a filing's: its fields and its lines, without 操作人员, which the entry names."""
-    header = {name: text for name, text in packed["header"].items() if name != "operator"}
-    return {**header, "plate_verified": bool(packed.get("plate_verified")), "lines": packed["lines"]}
+    header, lines = contents.told(packed)
+    return {**header, "plate_verified": bool(packed.get("plate_verified")), "lines": lines}
 
 
 def _touch(filing: Filing) -> None:

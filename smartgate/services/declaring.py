@@ -77,7 +77,7 @@ def declare_filing(*, actor: User, filing_id: int, lock_version: int | None = No
                 return _declare(actor=actor, filing_id=filing_id, lock_version=lock_version, verified=verified, passed=passed)
         except IntegrityError as error:
             if violated(error) == "filing_one_open_per_vehicle":
-                raise versions.vehicle_taken(known) from None
+                raise versions.vehicle_taken(known, doing=str(states.DECLARE.label)) from None
             raise
 
 
@@ -85,7 +85,7 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
     filing = locked(filing_id)
     before = filing.status
     target = _check_may_declare(filing, lock_version)
-    versions.claim_vehicle(filing)
+    versions.claim_vehicle(filing, doing=str(states.DECLARE.label))
     check_not_with_customs(filing)
     filing.operator = operator_of(actor)
     lines = list(filing.lines.all())
@@ -119,12 +119,17 @@ def _declare(*, actor: User, filing_id: int, lock_version: int | None, verified:
             "status": filing.status,
             "version": filing.version,
             "message_id": message.message_id,
-            **({"cautions": [str(code) for code in dict.fromkeys(passed)]} if passed else {}),
+            **passed_cautions(passed),
             **({"card_no": verified.certificate.card_no, "certificate_no": verified.certificate.serial_no} if verified else {}),
         },
     )
     log.info("filing_declared", trip_no=filing.trip_no, message_id=str(message.message_id), is_signed=verified is not None)
     return filing
+
+
+def passed_cautions(codes: Sequence[str]) -> dict[str, list[str]]:
+    """The cautions that a declarant passed, as the trail has them; nothing where there were none."""
+    return {"cautions": [str(code) for code in dict.fromkeys(codes)]} if codes else {}
 
 
 def _check_may_declare(filing: Filing, lock_version: int | None) -> str:

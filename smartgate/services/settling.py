@@ -146,9 +146,10 @@ def _wait_again(filing: Filing, change: FilingVersion, *, at: datetime, note: st
             % {"trip_no": filing.trip_no, "number": change.number}
         )
     changed, _lines = contents.as_filing(filing, change.contents, version=change.number or 0)
-    versions.claim_vehicle(changed)
+    doing = _("使该票第 %(number)s 版再次生效") % {"number": change.number}
+    versions.claim_vehicle(changed, doing=doing)
     if versions.is_open_elsewhere(changed):
-        raise versions.vehicle_taken(changed)
+        raise versions.vehicle_taken(changed, doing=doing)
     versions.end(change, Outcome.WAITING, at=at)
     change_answers.record(filing, change, "change_again", reason=note, message_id=change.message_id)
 
@@ -175,7 +176,7 @@ def _require_present(filing: Filing, message_id: UUID) -> None:
 
 def _declare_again(filing: Filing, *, at: datetime, note: str) -> None:
     before = {"status": filing.status, "deleted_at": filing.deleted_at}
-    versions.claim_vehicle(filing)
+    versions.claim_vehicle(filing, doing=_("使车次 %(trip_no)s 再次生效") % {"trip_no": filing.trip_no})
     move(filing, states.TABLE.target(filing.status, states.Event.DECLARE, doing=str(states.DECLARE.label)), at=at, note=note)
     filing.deleted_at = None
     try:

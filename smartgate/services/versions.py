@@ -86,8 +86,18 @@ def concerns_what_customs_holds(filing: Filing, *, number: int, in_reply_to: UUI
     return named.outcome in (Outcome.WAITING, Outcome.OVERTAKEN) and event not in (states.Event.STORED, states.Event.REJECTED)
 
 
-def claim_vehicle(filing: Filing) -> None:
-    """Hold the vehicle of `filing` (as it is, or as a 变更 will make it) until the transaction ends.
+def require_none_waiting(filing: Filing, *, doing: str) -> None:
+    """One change at a time. Raises ActionRefused while customs owes the answer to one."""
+    change = waiting(filing)
+    if change is not None:
+        raise ActionRefused(
+            _("该票第 %(number)s 版（%(what)s）正在等待海关答复，不能再%(doing)s。请待海关答复后再操作。")
+            % {"number": change.number, "what": change.get_function_display(), "doing": doing}
+        )
+
+
+def claim_vehicle(filing: Filing, *, doing: str) -> None:
+    """Hold the vehicle of `filing` (as it is, or as a 变更 will make it) until the transaction ends; `doing` is what it is wanted for.
 
     A vehicle is taken by an open filing, which an index keeps (docs/adr/0006), and by a change that customs owes an answer to: until then
     the old vehicle is taken and the new one too. Raises ActionRefused when a change of another filing has it; of open filings the caller
@@ -95,7 +105,7 @@ def claim_vehicle(filing: Filing) -> None:
     """
     locks.hold("smartgate.vehicle", [f"{filing.bind_key_type}:{filing.bind_key_info}"])
     if FilingVersion.unscoped.filter(outcome=Outcome.WAITING, **vehicles.key_of(filing)).exclude(filing_id=filing.pk).exists():
-        raise vehicle_taken(filing)
+        raise vehicle_taken(filing, doing=doing)
 
 
 def is_open_elsewhere(filing: Filing) -> bool:
@@ -104,14 +114,20 @@ def is_open_elsewhere(filing: Filing) -> bool:
     return bool(others.exists())
 
 
-def vehicle_taken(filing: Filing) -> ActionRefused:
-    """What the user is told whose vehicle another filing has; not whose filing that is."""
-    return ActionRefused(
-        _(
-            "介质“%(key)s”已有一票未办结的申报，不能重复申报。请待该票办结或离场后再申报；该票不是本企业申报的，请与承运车辆的其他委托方核实。"
+def vehicle_taken(filing: Filing, *, doing: str) -> ActionRefused:
+    """What the user is told whose vehicle another filing has: which one, if it is his enterprise's; never whose it is otherwise."""
+    rows = vehicles.holders([filing.bind_key_type], [filing.bind_key_info])
+    other = next((row for row in rows if row["pk"] != filing.pk), None)
+    if other is not None and other["enterprise_id"] == filing.enterprise_id:
+        text = _("介质“%(key)s”已有一票未办结的申报（车次 %(trip_no)s），不能%(doing)s。请待该票办结或离场后再操作。")
+        return ActionRefused(text % {"key": filing.bind_key_info, "trip_no": other["trip_no"], "doing": doing})
+    if other is None:
+        # It ended while it was being looked up.
+        return ActionRefused(
+            _("介质“%(key)s”刚才已有一票未办结的申报，未能%(doing)s。请重试。") % {"key": filing.bind_key_info, "doing": doing}
         )
-        % {"key": filing.bind_key_info}
-    )
+    text = _("介质“%(key)s”已有一票未办结的申报，由其他企业提交，不能%(doing)s。请待该票办结或离场后再操作，或与承运车辆的其他委托方核实。")
+    return ActionRefused(text % {"key": filing.bind_key_info, "doing": doing})
 
 
 def end(change: FilingVersion, outcome: Outcome, *, at: datetime, reason: str = "") -> None:

@@ -11,6 +11,7 @@ from core.models import AuditEntry
 from smartgate import cautions, services
 from smartgate.cautions import CautionCode as Code
 from smartgate.models import BusinessType, Filing, FilingLine, FilingStatus
+from tests.smartgate.changes import change, held
 from tests.smartgate.factories import CONTAINER_LINE, HEADER, LINE, line, make_bill, make_filing
 from tests.smartgate.pages import NEW, entry_post
 
@@ -206,6 +207,17 @@ class TestOpenFilings:
         assert found_for(operator, case.mine, filing=other, **case.changed) == []
         Filing.unscoped.update(deleted_at=timezone.now())
         assert found_for(operator, case.mine, **case.changed) == []
+
+
+def test_a_vehicle_that_a_change_asks_for_counts_as_well(operator, other_operator):
+    filing = held(operator)
+    change(operator, filing, bind_key_info="辽B54321")
+    for plate in ("辽B12345", "辽B54321"):
+        (caution,) = found_for(operator, LINE, bind_key_info=plate)
+        assert (caution.code, caution.url) == (Code.OPEN_VEHICLE, f"/smartgate/filings/{filing.pk}/")
+        (caution,) = found_for(other_operator, LINE, bind_key_info=plate)
+        assert ("其他企业" in caution.text, caution.url) == (True, "")
+        assert found_for(operator, LINE, filing=filing, bind_key_info=plate) == []
 
 
 def test_one_container_in_two_open_filings_is_told_once_and_ones_own_first(operator, other_operator):

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from core.models import AuditEntry
 from smartgate import services
@@ -271,3 +273,13 @@ def test_the_page_asks_again_and_leads_to_the_new_contents(operator: Any, operat
     part = text(operator_client.get(f"{address(filing, 'status')}?version=1", headers={"HX-Request": "true"}))
     assert "单据内容已更新" in part
     assert "单据内容已更新" not in text(operator_client.get(address(filing)))
+
+
+@pytest.mark.parametrize("rest", [(), ("amend",), ("void",)])
+def test_pages_that_show_no_version_fetch_the_contents_of_none(operator: Any, operator_client: Client, rest: tuple[str, ...]) -> None:
+    filing = held(operator)
+    answer(filing, change(operator, filing), "CHANGE_ACCEPTED")
+    with CaptureQueriesContext(connection) as asked:
+        text(operator_client.get(address(filing, *rest)))
+    sent = [query["sql"] for query in asked if '"smartgate_filingversion"."contents"' in query["sql"] and "'draft'" not in query["sql"]]
+    assert [sql for sql in sent if "'waiting'" not in sql] == []

@@ -351,6 +351,14 @@ class TestOneAtATime:
         with pytest.raises(ActionRefused, match="没有待申报的变更内容"):
             services.send_amendment(actor=operator, filing_id=filing.pk)
 
+    @pytest.mark.parametrize("who", ["operator", "administrator"])
+    def test_what_customs_is_not_told_is_no_change(self, request: Any, operator: Any, who: str) -> None:
+        filing, sender = held(operator), request.getfixturevalue(who)
+        services.save_amendment(actor=sender, filing_id=filing.pk, header=header(plate_verified=True), lines=[line()])
+        with pytest.raises(ActionRefused, match="没有可申报的变更"):
+            services.send_amendment(actor=sender, filing_id=filing.pk)
+        assert OutboundMessage.objects.filter(subject=filing.subject).count() == 1
+
     def test_a_draft_is_kept_and_discarded(self, operator: Any) -> None:
         filing = held(operator)
         before = state(filing)
@@ -393,8 +401,8 @@ class TestVehicles:
     @pytest.mark.covers("SGW-08")
     @pytest.mark.parametrize("plate", ["辽B12345", "辽B54321"])
     def test_neither_is_free(self, operator: Any, other_operator: Any, moving: Any, plate: str) -> None:
-        for user in (operator, other_operator):
-            with pytest.raises(ActionRefused, match="已有一票未办结的申报"):
+        for user, told in ((operator, f"（车次 {moving[0].trip_no}），不能申报"), (other_operator, "，由其他企业提交，不能申报")):
+            with pytest.raises(ActionRefused, match=f"已有一票未办结的申报{told}"):
                 services.declare_filing(actor=user, filing_id=make_filing(user, bind_key_info=plate).pk)
 
     @pytest.mark.parametrize(("event", "free"), [("CHANGE_ACCEPTED", "辽B12345"), ("CHANGE_REJECTED", "辽B54321")])
@@ -410,7 +418,7 @@ class TestVehicles:
     def test_a_vehicle_that_is_taken_cannot_be_changed_to(self, operator: Any, other_operator: Any) -> None:
         held(other_operator, bind_key_info="辽B54321")
         filing = held(operator)
-        with pytest.raises(ActionRefused, match="“辽B54321”已有一票未办结的申报"):
+        with pytest.raises(ActionRefused, match="“辽B54321”已有一票未办结的申报，由其他企业提交，不能变更为该介质"):
             change(operator, filing, bind_key_info="辽B54321")
         assert FilingVersion.unscoped.filter(filing=filing, outcome=Outcome.DRAFT).exists()
 
@@ -418,6 +426,24 @@ class TestVehicles:
         filing = held(other_operator, bind_key_info="辽B11111")
         with pytest.raises(ActionRefused, match="“辽B54321”已有一票未办结的申报"):
             change(other_operator, filing, bind_key_info="辽B54321")
+
+
+@pytest.mark.covers("SGW-11")
+def test_what_was_passed_stands_in_the_trail(operator: Any) -> None:
+    filing = held(operator)
+    version = change(operator, filing, vehicle_weight="8.6")
+    assert AuditEntry.unscoped.get(action="smartgate.filing.amend").after["cautions"] == ["like_tonnes"]
+    answer(filing, version, "CHANGE_ACCEPTED")
+    answer(filing, change(operator, filing), "CHANGE_ACCEPTED")
+    change(operator, filing, Function.DEL)
+    assert "cautions" not in AuditEntry.unscoped.filter(action="smartgate.filing.amend").latest("pk").after
+    assert "cautions" not in AuditEntry.unscoped.get(action="smartgate.filing.void").after
+
+
+def test_who_vouches_for_a_plate_does_so_for_the_changed_filing(operator: Any) -> None:
+    filing = held(operator)
+    answer(filing, change(operator, filing, bind_key_info="平北12345", plate_verified=True), "CHANGE_ACCEPTED")
+    assert (now(filing).bind_key_info, now(filing).plate_verified) == ("平北12345", True)
 
 
 def test_a_filing_declared_before_versions_were_kept(operator: Any) -> None:

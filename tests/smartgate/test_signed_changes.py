@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 from lxml import etree
 
 from accounts.models import SignatureEvidence, User
@@ -16,6 +17,7 @@ from tests.cards import Authorities, Card
 from tests.relay.commands import typed
 from tests.smartgate.changes import answer, draft, now
 from tests.smartgate.factories import make_filing
+from tests.smartgate.pages import entry_post
 from tests.smartgate.test_signed_declaration import declare, fresh, sign_info
 from tests.smartgate.wire import NS, receive_receipt
 
@@ -115,3 +117,13 @@ def test_a_draft_that_was_changed_under_the_question_is_not_sent(operator: User,
     with pytest.raises(ActionRefused):
         services.send_amendment(actor=fresh(operator), filing_id=filing.pk, presented=presented)
     assert SignatureEvidence.unscoped.count() == 1
+
+
+@pytest.mark.covers("SGW-11")
+def test_the_question_cautions_of_what_it_shows(operator: User, card: Card, filing: Filing, operator_client: Client) -> None:
+    """What was stored is replaced by what the page sends, and asked about anew: with its own cautions, not those of the draft before."""
+    draft(fresh(operator), filing)
+    data = entry_post("declare_confirmed", header={"vehicle_weight": "8.6"}, lock_version=now(filing).lock_version)
+    page = operator_client.post(f"/smartgate/filings/{filing.pk}/amend/", data)
+    assert "车辆重量（千克） VehicleWeight：8.6" in page.context["signing"].text
+    assert [caution.code for caution in page.context["cautions"]] == ["like_tonnes"]
