@@ -14,7 +14,7 @@ from core.tenancy import TenantManager, TenantQuerySet
 # Django finds an application's models through this module.
 from smartgate.batches.models import Batch, BatchItem  # noqa: F401
 from smartgate.drops.models import DropFile, DroppedFiling  # noqa: F401
-from smartgate.importing.models import Import, ImportedFiling, ImportFile  # noqa: F401
+from smartgate.importing.models import Import, ImportedFiling, ImportFile, StoredContents  # noqa: F401
 
 
 class FilingStatus(models.TextChoices):

@@ -1,5 +1,7 @@
 """From rows to filings: the page's forms say what is wrong, in the cell where it is."""
 
+import hashlib
+import json
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -181,6 +183,13 @@ class _Checker:
 def kept(form: EntryForm, names: Sequence[str]) -> dict[str, Any]:
     """The cleaned values of a valid form as JSON can hold them; `entry_of` reads them."""
     return {name: str(value) if isinstance(value := form.cleaned_data[name], Decimal) else value for name in names}
+
+
+def digest_of(contents: Mapping[str, Any] | None) -> str:
+    """By what the same filing is known again, wherever it stands in whatever workbook; "" for one with errors."""
+    if contents is None:
+        return ""
+    return hashlib.sha256(json.dumps(contents, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def entry_of(contents: Mapping[str, Any]) -> tuple[FilingHeader, list[LineEntry]]:

@@ -1,7 +1,7 @@
 """The template, and a workbook handed back with its errors: what comes back looks like what was filled in."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
@@ -31,10 +31,10 @@ def template() -> bytes:
     return buffer.getvalue()
 
 
-def marked(sheet: Sheet, problems: Iterable[Sequence[Any]]) -> bytes:
+def marked(sheet: Sheet, problems: Iterable[Sequence[Any]], is_wanted: Callable[[int], bool] = lambda row: True) -> bytes:
     """The sheet as its user filled it in, rows and columns where they were; wrong cells coloured and commented, all of it told in 错误.
 
-    错误 stands behind the longest row, where the sheet has no such column yet.
+    错误 stands behind the longest row, where the sheet has no such column yet. Rows that are not wanted stay empty.
     """
     by_row: dict[int, list[Sequence[Any]]] = {}
     for problem in problems:
@@ -53,6 +53,8 @@ def marked(sheet: Sheet, problems: Iterable[Sequence[Any]]) -> bytes:
         _dress(book, page, headings, _codes(book))
         comments = 0
         for number, cells in sheet.rows():
+            if not is_wanted(number):
+                continue
             found = by_row.get(number, [])
             wrong: dict[int, list[str]] = {}
             for _row, place, _heading, message in found:

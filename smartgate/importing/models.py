@@ -113,6 +113,8 @@ class ImportedFiling(models.Model):
     row = models.PositiveIntegerField(_("行号"))
     #: Cleaned header and lines; None for one with errors.
     contents = models.JSONField(null=True)
+    #: Of `contents`; "" without them.
+    digest = models.CharField(max_length=64, blank=True, default="")
     #: [row, column from 0 or None, label, message] each.
     problems = models.JSONField(default=list)
     #: The draft that it became.
@@ -130,3 +132,23 @@ class ImportedFiling(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upload_id}/{self.position}"
+
+
+class StoredContents(models.Model):
+    """What was stored from workbooks, by its digest: kept with the filing, whatever becomes of the workbook (docs/adr/0116)."""
+
+    enterprise = models.ForeignKey("accounts.Enterprise", on_delete=models.PROTECT, related_name="+", db_index=False)
+    digest = models.CharField(max_length=64)
+    filing = models.OneToOneField("smartgate.Filing", on_delete=models.CASCADE, related_name="+")
+
+    objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
+    unscoped: ClassVar[Any] = models.Manager.from_queryset(TenantQuerySet)()
+
+    class Meta:
+        verbose_name = _("导入过的内容")
+        verbose_name_plural = _("导入过的内容")
+        base_manager_name = "unscoped"
+        indexes = [models.Index(fields=["enterprise", "digest"], name="stored_contents")]
+
+    def __str__(self) -> str:
+        return self.digest

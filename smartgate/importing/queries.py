@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from smartgate.importing.models import Import, ImportedFiling, ImportState
+from smartgate.importing.models import Import, ImportedFiling, StoredContents
 
 #: Errors on the page; all of them are in the marked workbook.
 SHOWN_PROBLEMS = 200
@@ -23,16 +23,11 @@ def problems_of(one: Import) -> Sequence[Sequence[Any]]:
     return [problem for problems in wrong for problem in problems][:SHOWN_PROBLEMS]
 
 
-def stored_before(user: Any, one: Import) -> Import | None:
-    """An earlier workbook with the very same contents that filings were stored from: whoever stores this one, too, has them twice."""
-    found: Import | None = (
-        Import.objects.for_user(user)
-        .filter(sha256=one.sha256, state__in=(ImportState.STORED, ImportState.STORING))
-        .exclude(pk=one.pk)
-        .order_by("-pk")
-        .first()
-    )
-    return found
+def rows_stored_before(user: Any, one: Import) -> Sequence[int]:
+    """Rows of the filings yet to be stored whose very contents were stored from a workbook before: whoever stores them has them twice."""
+    twins = StoredContents.objects.for_user(user).filter(digest=OuterRef("digest"))
+    todo = one.filings.filter(Exists(twins), contents__isnull=False, filing__isnull=True)
+    return list(todo.order_by("position").values_list("row", flat=True))
 
 
 def filings_of(one: Import) -> QuerySet[ImportedFiling]:

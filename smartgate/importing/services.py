@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -16,10 +17,10 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.rights import Right
-from core import audit, broker
+from core import audit, broker, locks
 from core.workflow import ActionRefused
 from smartgate.importing import checking, documents, workbook
-from smartgate.importing.models import WORKING, Import, ImportedFiling, ImportFile, ImportState
+from smartgate.importing.models import WORKING, Import, ImportedFiling, ImportFile, ImportState, StoredContents
 from smartgate.services import create_filings
 
 log = structlog.get_logger(__name__)
@@ -48,9 +49,11 @@ def upload(*, actor: User, file_name: str, content: bytes) -> Import:
     if enterprise is None:
         raise ActionRefused(_("当前账号不属于任何企业，不能录入单据。"))
     now = timezone.now()
-    if Import.unscoped.filter(enterprise=enterprise).count() >= MOST_KEPT:
-        raise ActionRefused(_("本企业保留的导入文件已达 %(most)s 个。请先删除不再需要的，再上传。") % {"most": MOST_KEPT})
     with transaction.atomic():
+        # Two who upload at once are counted one after the other.
+        locks.hold("smartgate.import", [str(enterprise.pk)])
+        if Import.unscoped.filter(enterprise=enterprise).count() >= MOST_KEPT:
+            raise ActionRefused(_("本企业保留的导入文件已达 %(most)s 个。请先删除不再需要的，再上传。") % {"most": MOST_KEPT})
         made: Import = Import.unscoped.create(
             enterprise=enterprise,
             created_by=actor,
@@ -257,6 +260,7 @@ def _keep(one: Import, lease: UUID, portion: list[checking.CheckedFiling], start
                 position=position,
                 row=found.row,
                 contents=found.contents,
+                digest=checking.digest_of(found.contents),
                 problems=[problem.as_list() for problem in found.problems],
             )
             for position, found in enumerate(portion, start=start)
@@ -265,11 +269,34 @@ def _keep(one: Import, lease: UUID, portion: list[checking.CheckedFiling], start
 
 def _store(one: Import, lease: UUID) -> None:
     assert one.stored_by_id is not None  # noqa: S101 - `store` says who
+    if one.bad_count:
+        _leave_the_wrong_ones(one, lease)
     actor: User = User.objects.select_related("enterprise").get(pk=one.stored_by_id)
     if not (actor.is_active and actor.enterprise_id == one.enterprise_id and actor.has_right(Right.SMARTGATE_EDIT)):
         raise ActionRefused(_("暂存没有完成：发起人的账号已不能录入本企业的单据。请由其他人再次暂存。"))
     while _store_portion(one, lease, actor):
         pass
+
+
+def _leave_the_wrong_ones(one: Import, lease: UUID) -> None:
+    """Before the first draft is stored: from now on the marked workbook has only what is not, so that nobody sends all of it again."""
+    content = bytes(ImportFile.unscoped.only("content").get(upload=one).content)
+    filings = list(ImportedFiling.unscoped.filter(upload=one).order_by("position").values_list("row", "problems"))
+    firsts = [row for row, _problems in filings]
+    try:
+        with workbook.opened(content, _keeping(one.pk, lease)) as sheet:
+            marked = documents.marked(
+                sheet,
+                (problem for _row, problems in filings for problem in problems),
+                lambda row: bool(filings[bisect_right(firsts, row) - 1][1]),
+            )
+    except workbook.WorkbookRefused:
+        # It could be read when it was checked. Better none than one that doubles what is stored now.
+        log.warning("import_not_read_again", import_id=one.pk)
+        marked = b""
+    with transaction.atomic():
+        _update(one.pk, lease)
+        ImportFile.unscoped.filter(upload=one).update(marked=marked)
 
 
 def _store_portion(one: Import, lease: UUID, actor: User) -> bool:
@@ -291,6 +318,10 @@ def _store_portion(one: Import, lease: UUID, actor: User) -> bool:
         for row, filing in zip(todo, filings, strict=True):
             row.filing = filing
         ImportedFiling.unscoped.bulk_update(todo, ["filing"])
+        StoredContents.unscoped.bulk_create(
+            StoredContents(enterprise_id=one.enterprise_id, digest=row.digest, filing=filing)
+            for row, filing in zip(todo, filings, strict=True)
+        )
         done = ImportedFiling.unscoped.filter(upload=one, filing__isnull=False).count()
         _update(one.pk, lease, progress=done)
     return True

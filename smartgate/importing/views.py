@@ -21,11 +21,8 @@ from core.views import WorkPageMixin
 from core.workflow import ActionRefused
 from smartgate.importing import documents, queries, services
 from smartgate.importing.forms import UploadForm
-from smartgate.importing.models import Import, ImportFile
-from smartgate.importing.workbook import MOST_ROWS
-
-#: Workbooks that the page of imports lists.
-LISTED = 50
+from smartgate.importing.models import Import, ImportFile, ImportState
+from smartgate.importing.workbook import MOST_ROWS, some
 
 
 def _download(content: bytes, name: str) -> HttpResponse:
@@ -70,7 +67,7 @@ class ImportsView(ImportPage, generic.FormView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
             **kwargs,
-            imports=list(queries.imports_of(self.user)[:LISTED]),
+            imports=list(queries.imports_of(self.user)[: services.MOST_KEPT]),
             most_rows=MOST_ROWS,
             most_bytes=settings.IMPORT_MAX_BYTES,
             keep_days=settings.IMPORT_KEEP_DAYS,
@@ -88,12 +85,14 @@ class TemplateView(ImportPage, generic.View):
 
 
 def _state_context(user: User, one: Import) -> dict[str, Any]:
+    doubles = queries.rows_stored_before(user, one) if one.state == ImportState.CHECKED else ()
     return {
         "upload": one,
         "can_declare": user.has_right(Right.SMARTGATE_DECLARE),
         "problems": queries.problems_of(one) if one.bad_count else (),
         "shown_problems": queries.SHOWN_PROBLEMS,
-        "stored_before": queries.stored_before(user, one) if one.state == "checked" else None,
+        "double_count": len(doubles),
+        "double_rows": some(doubles),
     }
 
 
@@ -130,16 +129,17 @@ class ProgressView(ImportPage, generic.TemplateView):
 
 
 class MarkedView(ImportPage, generic.View):
-    """下载错误文件: the workbook as it was, with its errors marked."""
+    """下载错误文件: the workbook as it was, with its errors marked; once filings are stored from it, only those that are not."""
 
     title = gettext_lazy("错误文件")
     http_method_names = ["get"]
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         file: ImportFile = get_for_user(ImportFile.objects.defer("content"), self.user, upload=self.stored)
-        if not file.marked:
-            raise Http404("nothing is wrong with it")
-        return _download(bytes(file.marked), _("%(name)s_错误.xlsx") % {"name": self.stored.file_name.removesuffix(".xlsx")})
+        if not file.marked or self.stored.state == ImportState.STORING:
+            raise Http404("nothing is wrong with it, or its filings are just being stored")
+        name = _("%(name)s_仅有误的单据.xlsx") if self.stored.stored_by_id else _("%(name)s_错误.xlsx")
+        return _download(bytes(file.marked), name % {"name": self.stored.file_name.removesuffix(".xlsx")})
 
 
 class StoreView(ImportPage, generic.View):

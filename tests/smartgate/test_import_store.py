@@ -1,5 +1,6 @@
 """批量导入, storing: nothing before the user says so, everything once, whatever dies (SGW-10)."""
 
+import io
 from datetime import timedelta
 from unittest import mock
 
@@ -14,9 +15,9 @@ from smartgate.importing import services
 from smartgate.importing.models import Import, ImportedFiling, ImportFile
 from smartgate.models import Filing, FilingLine
 from smartgate.services import snapshot
-from tests.races import at_once
-from tests.smartgate.factories import CONTAINER_LINE, LINE, line, make_filing
-from tests.smartgate.workbooks import filing_rows, imported
+from tests.races import at_once, meanwhile, refusals
+from tests.smartgate.factories import CONTAINER_LINE, LINE, line, make_filing, make_import
+from tests.smartgate.workbooks import PLACES, filing_rows, imported, problems_in, sheet_of
 from tests.smartgate.workbooks import workbook as made
 
 pytestmark = [pytest.mark.django_db, pytest.mark.covers("SGW-10")]
@@ -103,13 +104,92 @@ def test_another_enterprises_workbook_is_not_there(operator, other_operator, oth
         assert other_client.get(f"/smartgate/import/{one.pk}/{address}").status_code == 404
 
 
-def test_the_same_contents_again_are_warned_of(operator, operator_client):
-    content = made(good(1))
-    first = imported(operator, content)
+def page_of(client, one):
+    return client.get(f"/smartgate/import/{one.pk}/").content.decode()
+
+
+def test_the_same_contents_again_are_warned_of_by_row(operator, operator_client):
+    """Whatever stands beside them, in whatever rows, and however the file is saved."""
+    first = imported(operator, made(good(3)))
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, first)
     services.store(actor=operator, import_id=first.pk)
     services.work(first.pk)
-    again = imported(operator, content)
-    assert "再次暂存会产生重复的单据" in operator_client.get(f"/smartgate/import/{again.pk}/").content.decode()
+    again = imported(operator, made([*filing_rows({"bind_key_info": "辽B77777"}), *good(2)]))
+    page = page_of(operator_client, again)
+    assert "有 2 票（第 3、4 行）与以前导入并暂存的单据内容完全相同，再次暂存会产生重复的单据" in page
+    assert "仍要暂存" in page
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, imported(operator, made(filing_rows({"bind_key_info": "辽B77777"}))))
+
+
+def test_what_was_stored_is_known_when_the_workbook_is_gone(operator, operator_client):
+    first = imported(operator, made(good(2)))
+    services.store(actor=operator, import_id=first.pk)
+    services.work(first.pk)
+    services.delete(actor=operator, import_id=first.pk)
+    again = imported(operator, made(good(2)))
+    assert "有 2 票（第 2、3 行）" in page_of(operator_client, again)
+    # A draft that was thrown away is no double.
+    Filing.unscoped.order_by("pk").first().delete()
+    assert "有 1 票（第 3 行）" in page_of(operator_client, again)
+
+
+def test_what_another_enterprise_stored_is_no_double(operator, other_operator, operator_client):
+    theirs = imported(other_operator, made(good(1)))
+    services.store(actor=other_operator, import_id=theirs.pk)
+    services.work(theirs.pk)
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, imported(operator, made(good(1))))
+
+
+def test_part_of_it_stored_and_given_up_is_known_too(operator, operator_client, monkeypatch):
+    monkeypatch.setattr(services, "PORTION", 2)
+    first = imported(operator, made(good(5)))
+    services.store(actor=operator, import_id=first.pk)
+    monkeypatch.setattr(services, "create_filings", dies_at(services.create_filings, 2))
+    with pytest.raises(PowerCutError):
+        services.work(first.pk)
+    Import.unscoped.filter(pk=first.pk).update(state="checked", lease=None, lease_until=None)
+    assert "有 2 票（第 2、3 行）" in page_of(operator_client, imported(operator, made(good(5))))
+
+
+def test_what_is_corrected_after_the_good_ones_were_stored_doubles_nothing(operator, operator_client):
+    """只暂存无误的, then 下载有误的单据, corrected and uploaded: only what was wrong is in it."""
+    rows = [*good(2), *filing_rows({"customs_code": "9999", "bind_key_info": "辽B55555"}), *good(4)[2:]]
+    rows += filing_rows({"customs_code": "9999", "bind_key_info": "辽B66666"}, lines=[LINE, CONTAINER_LINE], group="9")
+    first = imported(operator, made(rows))
+    address = f"/smartgate/import/{first.pk}/marked.xlsx"
+    assert "下载错误文件" in page_of(operator_client, first)
+    services.store(actor=operator, import_id=first.pk)
+    assert operator_client.get(address).status_code == 404, "all of it is in there until the worker has begun"
+    services.work(first.pk)
+    assert "下载有误的单据" in page_of(operator_client, first)
+    marked = sheet_of(operator_client.get(address).content)
+    places = PLACES[False, "customs_code"] + 1, PLACES[False, "bind_key_info"] + 1
+    assert {row: marked.cell(row, places[1]).value for row in range(2, 9)} == {
+        **dict.fromkeys(range(2, 9)),
+        4: "辽B55555",
+        7: "辽B66666",
+    }
+    assert marked.cell(8, PLACES[True, "object_id"] + 1).value == CONTAINER_LINE["object_id"]
+    assert "9999" in marked.cell(4, len(PLACES) + 1).value
+    for row in (4, 7):
+        marked.cell(row, places[0]).value = "0908"
+    saved = io.BytesIO()
+    marked.parent.save(saved)
+    again = imported(operator, saved.getvalue())
+    assert (problems_in(again), again.good_count) == ([], 2)
+    services.store(actor=operator, import_id=again.pk)
+    services.work(again.pk)
+    numbers = list(Filing.unscoped.values_list("bind_key_info", flat=True))
+    assert (len(numbers), len(set(numbers))) == (6, 6)
+
+
+def test_a_workbook_that_cannot_be_read_again_is_not_handed_out_whole(operator, operator_client):
+    one = imported(operator, made([*good(1), *BAD]))
+    services.store(actor=operator, import_id=one.pk)
+    with mock.patch.object(services.workbook, "opened", side_effect=services.workbook.WorkbookRefused("x")):
+        services.work(one.pk)
+    assert Filing.unscoped.count() == 1
+    assert operator_client.get(f"/smartgate/import/{one.pk}/marked.xlsx").status_code == 404
 
 
 def test_what_expired_goes_with_its_files_and_leaves_its_filings(operator):
@@ -134,6 +214,23 @@ def test_so_many_and_no_more(operator, operator_client, monkeypatch):
     imported(operator, made(good(1)))
     response = operator_client.post("/smartgate/import/", {"workbook": SimpleUploadedFile("x.xlsx", made(good(1)))})
     assert "保留的导入文件已达 1 个" in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_upload_at_once_are_counted_one_after_the_other(operator, monkeypatch):
+    monkeypatch.setattr(services, "MOST_KEPT", 1)
+    with meanwhile(
+        "smartgate.importing.services.audit.record", lambda: services.upload(actor=operator, file_name="b.xlsx", content=b"PK")
+    ) as other:
+        services.upload(actor=operator, file_name="a.xlsx", content=b"PK")
+    assert (refusals(other), [one.file_name for one in Import.unscoped.all()]) == (1, ["a.xlsx"])
+
+
+def test_every_workbook_that_is_kept_is_listed(operator, operator_client):
+    for _number in range(services.MOST_KEPT):
+        make_import(operator)
+    page = operator_client.get("/smartgate/import/").content.decode()
+    assert page.count("车辆.xlsx") == services.MOST_KEPT
 
 
 # -- Whatever dies --------------------------------------------------------------------------------

@@ -1,0 +1,42 @@
+import django.db.models.deletion
+import django.db.models.manager
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0023_login_outcomes_of_cards"),
+        ("smartgate", "0012_versions"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="importedfiling",
+            name="digest",
+            field=models.CharField(blank=True, default="", max_length=64),
+        ),
+        migrations.CreateModel(
+            name="StoredContents",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.enterprise"
+                    ),
+                ),
+                ("filing", models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="smartgate.filing")),
+            ],
+            options={
+                "verbose_name": "导入过的内容",
+                "verbose_name_plural": "导入过的内容",
+                "base_manager_name": "unscoped",
+                "indexes": [models.Index(fields=["enterprise", "digest"], name="stored_contents")],
+            },
+            managers=[
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
+            ],
+        ),
+    ]
