@@ -100,12 +100,15 @@ def answer(
     return build(_envelope(credit_code, ANSWER, key, at, in_reply_to), root)
 
 
-def state(*, credit_code: str, reference: str, filing: Filing, receipts: Sequence[FilingReceipt], status: CodeOption) -> tuple[UUID, bytes]:
-    """An SGW303 with its id: the filing's state as it is now, and all its receipts."""
+def state(
+    *, credit_code: str, reference: str, change: int, filing: Filing, receipts: Sequence[FilingReceipt], status: CodeOption
+) -> tuple[UUID, bytes]:
+    """An SGW303 with its id: the filing's state as it is now, after so many changes, and all its receipts."""
     root = element("SmartGateState")
     _add(root, "Reference", reference)
     _add(root, "SeqNo", filing.data_center_no)
     _add(root, "SureId", filing.trip_no)
+    _add(root, "Change", str(change))
     _add(root, "Version", str(filing.version))
     _add(root, "Status", status.code)
     _add(root, "StatusName", status.name)
@@ -118,7 +121,7 @@ def state(*, credit_code: str, reference: str, filing: Filing, receipts: Sequenc
         _add(one, "EventTime", messages.wire_text(receipt.event_time))
         _add(one, "Code", receipt.code)
         _add(one, "Note", receipt.note)
-    envelope = _envelope(credit_code, STATE, f"{filing.data_center_no}/{filing.lock_version}/{len(receipts)}", filing.status_at, None)
+    envelope = _envelope(credit_code, STATE, f"{filing.data_center_no}/{change}", filing.status_at, None)
     return envelope.message_id, build(envelope, root)
 
 

@@ -39,8 +39,10 @@ class DroppedFiling(models.Model):
     filing = models.OneToOneField("smartgate.Filing", on_delete=models.CASCADE, related_name="+")
     #: The sender's own number of it.
     reference = models.CharField(max_length=64, blank=True)
-    told_version = models.PositiveIntegerField(default=0)
-    told_receipts = models.PositiveIntegerField(default=0)
+    #: Grows with each change of the filing and each receipt, as the database counts them (docs/adr/0114).
+    changes = models.PositiveIntegerField(default=1)
+    #: The last of these numbers that its sender was told.
+    told = models.PositiveIntegerField(default=1)
 
     objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
     unscoped: ClassVar[Any] = models.Manager.from_queryset(TenantQuerySet)()
@@ -49,6 +51,7 @@ class DroppedFiling(models.Model):
         verbose_name = _("外部软件导入的单据")
         verbose_name_plural = _("外部软件导入的单据")
         base_manager_name = "unscoped"
+        indexes = [models.Index(fields=["enterprise", "id"], condition=models.Q(told__lt=models.F("changes")), name="dropped_filing_news")]
 
     def __str__(self) -> str:
         return self.reference or f"{self.pk}"

@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -284,7 +284,7 @@ def _store(enterprise: Enterprise, message_id: UUID, digest: str, drafts: list[D
         enterprise=enterprise, message_id=message_id, sha256=digest, received_at=now, is_accepted=not code, answer=answer
     )
     DroppedFiling.unscoped.bulk_create(
-        DroppedFiling(enterprise=enterprise, file=made, filing=filing, reference=draft.reference, told_version=filing.lock_version)
+        DroppedFiling(enterprise=enterprise, file=made, filing=filing, reference=draft.reference)
         for draft, filing in zip(drafts, filings, strict=False)
     )
     return made
@@ -337,26 +337,25 @@ def _actor_of(enterprise: Enterprise) -> User | None:
 
 def tell(enterprise: Enterprise, boxes: Boxes) -> int:
     """Write what became of the enterprise's drafts since it was told last; gives how many files. Raises OSError."""
-    news = (
-        DroppedFiling.unscoped.filter(enterprise=enterprise)
-        .select_related("filing")
-        .annotate(receipts=Count("filing__receipts"))
-        .filter(Q(told_version__lt=F("filing__lock_version")) | Q(told_receipts__lt=F("receipts")))
-        .order_by("pk")[:MOST_STATES]
-    )
+    news = DroppedFiling.unscoped.filter(enterprise=enterprise, told__lt=F("changes")).order_by("pk")
     count = 0
-    for one in news:
-        filing, receipts = one.filing, list(one.filing.receipts.all())
+    for one in news.select_related("filing").prefetch_related("filing__receipts")[:MOST_STATES]:
+        filing = one.filing
         status = (
             CodeOption("deleted", _("已删除"), "")
             if filing.deleted_at
             else CodeOption(filing.status, str(FilingStatus(filing.status).label), "")
         )
         message_id, content = messages.state(
-            credit_code=enterprise.credit_code, reference=one.reference, filing=filing, receipts=receipts, status=status
+            credit_code=enterprise.credit_code,
+            reference=one.reference,
+            change=one.changes,
+            filing=filing,
+            receipts=list(filing.receipts.all()),
+            status=status,
         )
         boxes.put_answer(file_name_of(messages.STATE, message_id), content)
-        # After the file: told twice it is the same file, never told it would be lost.
-        DroppedFiling.unscoped.filter(pk=one.pk).update(told_version=filing.lock_version, told_receipts=len(receipts))
+        # After the file: told twice it is the same file, never told it would be lost. What has changed since has a higher number.
+        DroppedFiling.unscoped.filter(pk=one.pk).update(told=one.changes)
         count += 1
     return count

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0023_login_outcomes_of_cards"),
-        ("smartgate", "0012_versions"),
+        ("smartgate", "0013_changes_of_dropped_filings"),
     ]
 
     operations = [

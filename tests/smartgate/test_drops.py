@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from lxml import etree
 
 from accounts.models import Enterprise
@@ -27,7 +28,7 @@ from smartgate.drops import services as drops
 from smartgate.drops.boxes import Boxes, cut
 from smartgate.drops.models import DropFile, DroppedFiling
 from smartgate.messages import HEADER_FIELDS, LINE_FIELDS
-from smartgate.models import Filing, FilingStatus
+from smartgate.models import Filing, FilingReceipt, FilingStatus
 from smartgate.services.answers import apply_event
 from tests.races import at_once
 from tests.smartgate.factories import HEADER, LINE, make_filing
@@ -424,12 +425,114 @@ def test_later_states_and_receipts_are_told_once(home, administrator):
     assert "已删除" in {text(one, "StatusName") for one in answers(home, "SGW303")}
 
 
+def receipt_of(filing, number=1):
+    """A receipt that has no effect."""
+    FilingReceipt.unscoped.create(
+        enterprise=filing.enterprise,
+        filing=filing,
+        receipt_no=f"R{number}",
+        event="STORED",
+        version=1,
+        event_time=filing.status_at,
+        received_at=filing.status_at,
+        applied=False,
+        message_id=uuid4(),
+    )
+
+
+def test_of_two_states_the_newer_one_is_known_by_its_number(home, administrator):
+    drop(home, package(home.name, draft(1)))
+    filing = Filing.unscoped.get()
+    receipt_of(filing)
+    tasks.take_drops()
+    services.declare_filing(actor=administrator, filing_id=filing.pk)
+    tasks.take_drops()
+    filing.refresh_from_db()
+    apply_event(filing, states.Event.RELAY_REFUSED, at=filing.status_at, note="", message_id=filing.message_id)
+    receipt_of(filing, 2)
+    receipt_of(filing, 3)
+    tasks.take_drops()
+    FilingReceipt.unscoped.all().update(disowned=True)
+    services.delete_filing(actor=administrator, filing_id=filing.pk)
+    tasks.take_drops()
+    told = sorted((int(text(one, "Change")), len(one.findall(q("Receipt"))), text(one, "StatusName")) for one in answers(home, "SGW303"))
+    assert [(receipts, status) for _number, receipts, status in told] == [
+        (1, "暂存"),
+        (1, "申报"),
+        (3, "发往内网失败"),
+        (3, "已删除"),
+    ]
+    assert len({number for number, *_rest in told}) == 4
+    assert text(answers(home, "SGW303")[0], "StatusTime")
+
+
+def test_what_changes_while_it_is_told_is_told_again(home, administrator):
+    drop(home, package(home.name, draft(1)))
+    filing = Filing.unscoped.get()
+    services.declare_filing(actor=administrator, filing_id=filing.pk)
+    real = Boxes.put_answer
+
+    def meanwhile(boxes, name, content):
+        real(boxes, name, content)
+        if not FilingReceipt.unscoped.exists():
+            receipt_of(filing)
+
+    with mock.patch.object(Boxes, "put_answer", meanwhile):
+        tasks.take_drops()
+    assert len(answers(home, "SGW303")) == 1
+    tasks.take_drops()
+    tasks.take_drops()
+    assert sorted(len(one.findall(q("Receipt"))) for one in answers(home, "SGW303")) == [0, 1]
+
+
+def test_telling_asks_for_what_is_new_alone(home, administrator, django_assert_num_queries):
+    drop(home, package(home.name, *(draft(number) for number in range(5))))
+    boxes, enterprise = Boxes(home), administrator.enterprise
+    with django_assert_num_queries(1):
+        assert drops.tell(enterprise, boxes) == 0
+    for filing in Filing.unscoped.order_by("pk")[:3]:
+        receipt_of(filing)
+        receipt_of(filing, 2)
+    with django_assert_num_queries(2 + 3):
+        assert drops.tell(enterprise, boxes) == 3
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        news = DroppedFiling.unscoped.filter(enterprise=enterprise, told__lt=F("changes")).order_by("pk")
+        assert "dropped_filing_news" in news.explain()
+
+
+def test_filings_that_came_another_way_are_not_counted(home, administrator):
+    filing = make_filing(administrator)
+    services.declare_filing(actor=administrator, filing_id=filing.pk)
+    tasks.take_drops()
+    assert (DroppedFiling.unscoped.count(), names(home, "answers")) == (0, [])
+
+
+@AS_A_DEATH
+def test_it_may_die_before_any_line_and_tells_every_state(home):
+    drop(home, package(home.name, draft(1)))
+    filing = Filing.unscoped.get()
+    count = 0
+
+    def prepare() -> None:
+        nonlocal count
+        count += 1
+        receipt_of(filing, count)
+
+    for _number in deaths(prepare):
+        tasks.take_drops()
+        told = max(answers(home, "SGW303"), key=lambda one: int(text(one, "Change")))
+        assert len(told.findall(q("Receipt"))) == count
+        assert len(answers(home, "SGW303")) == count
+    assert count > 40
+
+
 def test_an_answer_that_could_not_be_written_is_written_later(home, administrator):
     drop(home, package(home.name, draft(1)))
     services.declare_filing(actor=administrator, filing_id=Filing.unscoped.get().pk)
     with mock.patch("smartgate.drops.boxes.write_whole", side_effect=OSError("disk full")):
         tasks.take_drops()
-    assert DroppedFiling.unscoped.get().told_version == 1
+    assert DroppedFiling.unscoped.get().told == 1
     tasks.take_drops()
     assert len(answers(home, "SGW303")) == 1
 
