@@ -12,10 +12,10 @@ import pypdfium2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.cards import ADMINISTRATORS, ask_to_declare, bind_card, pin_field, unbind_card
+from tests.e2e.cards import ADMINISTRATORS, ask_to_declare, bind_card, declare_with_card, pin_field, unbind_card
 from tests.e2e.conftest import Desk, Stack, visit_until_there
 from tests.e2e.people import PASSED, ask_for_code, fill_enterprise, log_out, new_firm
-from tests.e2e.test_filing_journey import save_filing
+from tests.e2e.test_filing_journey import ACCEPTED, CUSTOMS_MS, save_filing
 from tests.e2e.test_importing import HEADER, filled_in, store, template_of, upload
 
 pytestmark = pytest.mark.e2e
@@ -180,6 +180,26 @@ def test_pictures_of_the_checks_and_the_base_data(desk: Desk, album: Path) -> No
     page.get_by_role("button", name="暂存").click()
     expect(page.locator("#entry-cautions li")).to_have_count(3)
     page.screenshot(path=album / "smart-gate-cautions.png", animations="disabled", caret="hide")
+
+
+def test_pictures_of_the_entry_a_change_and_a_voiding(desk: Desk, album: Path) -> None:
+    page = sit(desk, "demo_operator")
+    save_filing(page, "辽B6Z020")
+    take(page, album, "smart-gate-entry")
+    declare_with_card(page)
+    expect(page.locator("#filing-status-label")).to_have_text(ACCEPTED, timeout=CUSTOMS_MS)
+    page.reload()
+    page.get_by_role("link", name="变更", exact=True).click()
+    page.locator("#id_vehicle_weight").fill("8700")
+    page.get_by_role("button", name="暂存").click()
+    expect(page.get_by_text("变更内容已暂存，尚未申报")).to_be_visible()
+    page.screenshot(path=album / "smart-gate-amend.png", animations="disabled", caret="hide")
+    page.get_by_role("link", name="查看单据").click()
+    page.get_by_role("link", name="删单", exact=True).click()
+    page.wait_for_url("**/void/")
+    page.get_by_role("button", name="申报").click()
+    expect(pin_field(page)).to_be_visible()
+    page.screenshot(path=album / "smart-gate-void.png", animations="disabled", caret="hide")
 
 
 def test_pictures_of_many_filings_at_once(desk: Desk, album: Path) -> None:
