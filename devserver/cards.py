@@ -30,6 +30,8 @@ from simulators.cards.keys import Key, KeyType
 
 HOST = "127.0.0.1"
 NO_CARD = "none"
+#: The PIN of the demo's cards is in the README: many rounds would protect nothing, and take longer than a card takes to sign.
+DEMO_ITERATIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class CardBox:
             if (out / f"{card.number}.json").exists() and kind not in orphaned:
                 continue
             holder = replace(holders[card.username], card_no=card.number)
-            made = make_card(out=out, authorities=self.authorities, key_type=kind, holder=holder, pin=DEMO_PIN, url=url)
+            made = make_card(
+                out=out, authorities=self.authorities, key_type=kind, holder=holder, pin=DEMO_PIN, url=url, iterations=DEMO_ITERATIONS
+            )
             if (card, kind) == wanted[0]:
                 _link(self.reader, made.path)
         (self.anchors / "intermediate").mkdir(parents=True, exist_ok=True)

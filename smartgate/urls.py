@@ -45,5 +45,5 @@ urlpatterns = [
     path("import/<int:pk>/declare/", batches.FromImportView.as_view(), name="import_declare"),
     path("declare/", batches.BatchesView.as_view(), name="batches"),
     path("declare/<int:pk>/", batches.BatchView.as_view(), name="batch"),
-    path("declare/<int:pk>/item/", batches.DeclareItemView.as_view(), name="batch_item"),
+    path("declare/<int:pk>/items/", batches.DeclareItemsView.as_view(), name="batch_items"),
 ]

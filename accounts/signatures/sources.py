@@ -6,6 +6,7 @@ network and files; `ask` refuses to run inside a transaction.
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,18 @@ LARGEST_ANSWER = 256 * 1024
 PAUSE_SECONDS = 30
 _FAILED = "card-revocation-failed:"
 FORGOTTEN_AFTER = timedelta(days=30)
+#: What was answered within `asked_once`, by certificate and issuer; None outside of it.
+_answers: ContextVar[dict[tuple[bytes, bytes], Answer | None] | None] = ContextVar("revocation_answers", default=None)
+
+
+@contextlib.contextmanager
+def asked_once() -> Iterator[None]:
+    """Within the block each certificate is asked about once, for the many signatures that one request brings. Refusals are not kept."""
+    token = _answers.set({})
+    try:
+        yield
+    finally:
+        _answers.reset(token)
 
 
 def ask(*, certificate: Certificate, issuer: Certificate, at: datetime) -> Answer | None:
@@ -43,6 +56,15 @@ def ask(*, certificate: Certificate, issuer: Certificate, at: datetime) -> Answe
     """
     with transaction.atomic(durable=True):
         pass  # only to be refused here, before anything is waited for
+    answers, question = _answers.get(), (certificate.der, issuer.der)
+    if answers is None:
+        return _asked(certificate, issuer, at)
+    if question not in answers:
+        answers[question] = _asked(certificate, issuer, at)
+    return answers[question]
+
+
+def _asked(certificate: Certificate, issuer: Certificate, at: datetime) -> Answer | None:
     now = timezone.now()
     unknown: RevocationUnknownError | None = None
     for word in settings.CARD_REVOCATION:

@@ -70,8 +70,12 @@ def make_card(
     valid_from: datetime | None = None,
     days: int = 3 * 365,
     url: str = DEFAULT_URL,
+    iterations: int | None = None,
 ) -> CardFile:
-    """Make a card with both certificates, and the authority of its key type where there is none; gives the card file."""
+    """Make a card with both certificates, and the authority of its key type where there is none; gives the card file.
+
+    `iterations` is what `CardFile.create` says.
+    """
     valid_from = valid_from or datetime.now(UTC) - timedelta(minutes=5)
     authority = Authority.in_directory(authorities / key_type.value, key_type, url=f"{url}/{key_type.value}")
     keys = Keys(signing=Key.generate(key_type), envelope=Key.generate(key_type))
@@ -87,6 +91,7 @@ def make_card(
         certificate=signing.dump(),
         envelope_certificate=envelope.dump(),
         keys=keys,
+        iterations=iterations,
     )
 
 

@@ -55,9 +55,18 @@ class CardFile:
 
     @classmethod
     def create(
-        cls, path: Path, *, card_no: str, pin: str, certificate: bytes, envelope_certificate: bytes, keys: Keys, max_tries: int = MAX_TRIES
+        cls,
+        path: Path,
+        *,
+        card_no: str,
+        pin: str,
+        certificate: bytes,
+        envelope_certificate: bytes,
+        keys: Keys,
+        max_tries: int = MAX_TRIES,
+        iterations: int | None = None,
     ) -> Self:
-        """Write a new card; raises ValueError for a PIN that is none."""
+        """Write a new card; raises ValueError for a PIN that is none. `iterations`: ITERATIONS, or fewer for a PIN that everybody knows."""
         card = cls(
             path,
             {
@@ -70,7 +79,7 @@ class CardFile:
                 "max_tries": max_tries,
             },
         )
-        card._lock_keys(keys, pin)
+        card._lock_keys(keys, pin, iterations or ITERATIONS)
         card._save()
         return card
 
@@ -122,13 +131,13 @@ class CardFile:
     def change_pin(self, old: str, new: str) -> None:
         """Encrypt the keys with another PIN. Raises what `open` does, and ValueError for a new PIN that is none."""
         _check(new)
-        self._lock_keys(self.open(old), new)
+        self._lock_keys(self.open(old), new, ITERATIONS)
         self._save()
 
-    def _lock_keys(self, keys: Keys, pin: str) -> None:
-        """Both under one secret, which takes a quarter of a second to derive, each with a nonce of its own."""
+    def _lock_keys(self, keys: Keys, pin: str, iterations: int) -> None:
+        """Both under one secret, which ITERATIONS take a quarter of a second to derive, each with a nonce of its own."""
         _check(pin)
-        head = {"salt": _text(secrets.token_bytes(16)), "iterations": ITERATIONS}
+        head = {"salt": _text(secrets.token_bytes(16)), "iterations": iterations}
         secret = _derived(pin, head)
         self.content["key"] = head | _encrypt(keys.signing.pkcs8(), secret)
         self.content["envelope_key"] = head | _encrypt(keys.envelope.pkcs8(), secret)

@@ -1,7 +1,8 @@
 """Every write to a batch. A filing is declared by `declare_filing`, as from its own page, in a transaction of its own."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.services.card_signing import CardRefused, Presented
+from accounts.signatures.sources import asked_once
 from core.workflow import ActionRefused
 from smartgate import states
 from smartgate.batches.models import Batch, BatchItem
@@ -68,17 +70,44 @@ def _create(actor: User, filings: Sequence[Filing], upload: Import | None) -> Ba
     return batch
 
 
-def declare_item(*, actor: User, batch: Batch, item_id: int, lock_version: int | None, presented: Presented | None) -> BatchItem:
-    """Declare one filing of a batch, and remember why it was refused. One that is declared already stays as it is.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One item as a page sends it: the `lock_version` of its filing as it was shown, and what the card made of its text, if any."""
 
-    Raises BatchItem.DoesNotExist, and CardRefused: then it is the card's fault, and no other filing would fare better.
+    item_id: int
+    lock_version: int
+    presented: Presented | None = None
+
+
+def declare_items(*, actor: User, batch: Batch, sent: Sequence[Sent], seconds: float) -> tuple[list[BatchItem], str]:
+    """Declare filings of a batch, one after the other, each in a transaction of its own, and remember why one was refused.
+
+    Gives what became of them, in their order, and why the card was refused, "" where it was not: then the others would fare no better, and
+    they are as they were. After so many seconds the rest is left to the next call. One that is declared already stays as it is.
+    Raises BatchItem.DoesNotExist, before anything is declared, where one of them is not in the batch.
     """
-    item: BatchItem = BatchItem.objects.for_user(actor).select_related("filing").get(pk=item_id, batch=batch)
+    items = batch.items.select_related("filing").in_bulk([one.item_id for one in sent])
+    if any(one.item_id not in items for one in sent):
+        raise BatchItem.DoesNotExist
+    until = time.monotonic() + seconds
+    done: list[BatchItem] = []
+    with asked_once():
+        for one in sent:
+            try:
+                done.append(_declare(actor, items[one.item_id], one))
+            except CardRefused as refusal:
+                return done, str(refusal)
+            if time.monotonic() > until:
+                break
+    return done, ""
+
+
+def _declare(actor: User, item: BatchItem, sent: Sent) -> BatchItem:
     if item.is_declared:
         return item
     reason = ""
     try:
-        declare_filing(actor=actor, filing_id=item.filing_id, lock_version=lock_version, presented=presented)
+        item.filing = declare_filing(actor=actor, filing_id=item.filing_id, lock_version=sent.lock_version, presented=sent.presented)
     except CardRefused:
         raise
     except Filing.DoesNotExist:
@@ -86,24 +115,12 @@ def declare_item(*, actor: User, batch: Batch, item_id: int, lock_version: int |
     except ActionRefused as refusal:
         reason = str(refusal)
     if reason != item.reason:
-        BatchItem.unscoped.filter(pk=item.pk).update(reason=reason[:1000])
-    # What the filing says counts: another tab may have declared it, which is what this one was refused for.
-    declared: BatchItem = BatchItem.unscoped.select_related("filing").get(pk=item.pk)
-    return declared
-
-
-def declare_unsigned(*, actor: User, batch: Batch, shown: Mapping[int, int], seconds: float) -> None:
-    """Declare what a page showed of a batch where no signature is wanted (CARD_REQUIRED is off), for so long; the rest stays for the next.
-
-    `shown` names items by their ids, in the order to be taken, with the `lock_version` of the filing as it was shown. Each is tried once.
-    """
-    until = time.monotonic() + seconds
-    known = set(batch.items.filter(pk__in=shown).values_list("pk", flat=True))
-    for item_id, lock_version in shown.items():
-        if item_id in known:
-            declare_item(actor=actor, batch=batch, item_id=item_id, lock_version=lock_version, presented=None)
-        if time.monotonic() > until:
-            return
+        item.reason = reason[:1000]
+        item.save(update_fields=["reason"])
+    if reason:
+        # What the filing says counts: another tab may have declared it, which is what this one was refused for.
+        item.filing = Filing.unscoped.get(pk=item.filing_id)
+    return item
 
 
 def forget_old() -> None:

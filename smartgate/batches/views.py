@@ -1,5 +1,6 @@
 """Pages of 批量申报."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.views.generic import TemplateView, View
 from accounts.forms.card import presented_in
 from accounts.models import User
 from accounts.rights import Right
-from accounts.services.card_signing import CardRefused, not_bound
+from accounts.services.card_signing import not_bound
 from core.forms.lines import small_number
 from core.tenancy import get_for_user
 from core.views import WorkPageMixin
@@ -32,6 +33,9 @@ SHOWN_DECLARED = 200
 LISTED = 20
 #: A page without a script, and without a card, declares for so long before it answers.
 UNSIGNED_SECONDS = 15
+#: Signed filings in one request, and for how long it declares before it answers: people watch how far it is.
+MOST_SENT = 50
+SIGNED_SECONDS = 4
 
 
 class BatchPage(WorkPageMixin):
@@ -51,16 +55,23 @@ class BatchPage(WorkPageMixin):
         batch: Batch = get_for_user(Batch.objects, self.user, pk=self.kwargs["pk"])
         return batch
 
+    def declare(self, sent: Sequence[services.Sent], seconds: float) -> tuple[list[BatchItem], str]:
+        """`declare_items` of the batch; 404 for one that is not in it."""
+        try:
+            return services.declare_items(actor=self.user, batch=self.stored, sent=sent, seconds=seconds)
+        except BatchItem.DoesNotExist:
+            raise Http404 from None
+
 
 def _key(text: str | None) -> int | None:
     """The id of a row as a page sends it."""
     return small_number(text, digits=18)
 
 
-def _shown(text: str) -> dict[int, int]:
-    """Items and the `lock_version` of each, in their order, as the page without a script sends them: `7:1 8:3`."""
-    pairs = [one.partition(":") for one in text.split()]
-    return {item: version for key, _colon, value in pairs if (item := _key(key)) is not None and (version := _key(value)) is not None}
+def _shown(text: str) -> list[tuple[int, int]]:
+    """Items, each with the `lock_version` that the page showed, in their order: `7:1 8:3`. What is none is passed over."""
+    pairs = [one.partition(":") for one in text.split()[:SHOWN]]
+    return [(item, version) for one, _colon, two in pairs if (item := _key(one)) is not None and (version := _key(two)) is not None]
 
 
 class BatchesView(BatchPage, TemplateView):
@@ -70,7 +81,9 @@ class BatchesView(BatchPage, TemplateView):
     template_name = "smartgate/batches.html"
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        ticked = [number for text in request.POST.getlist("filing")[: queries.MOST_TICKED] if (number := _key(text)) is not None]
+        # Without a script one button names all that are listed.
+        named = request.POST["listed"].split() if "listed" in request.POST else request.POST.getlist("filing")
+        ticked = [number for text in named[: queries.MOST_TICKED] if (number := _key(text)) is not None]
         try:
             batch = services.from_filings(actor=self.user, filing_ids=ticked)
         except ActionRefused as refusal:
@@ -111,13 +124,13 @@ class BatchView(BatchPage, TemplateView):
     template_name = "smartgate/batch.html"
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Where no signature is wanted. Where one is, the page's script sends each filing by itself (`DeclareItemView`)."""
-        batch = self.stored
+        """Where no signature is wanted. Where one is, the page's script sends what the card has signed (`DeclareItemsView`)."""
+        address = reverse("smartgate:batch", args=[self.stored.pk])
         if not settings.CARD_REQUIRED:
-            services.declare_unsigned(actor=self.user, batch=batch, shown=_shown(request.POST.get("shown", "")), seconds=UNSIGNED_SECONDS)
+            self.declare([services.Sent(*one) for one in _shown(request.POST.get("shown", ""))], UNSIGNED_SECONDS)
         else:
             messages.error(request, _("批量申报需要浏览器允许运行脚本，由IC卡逐票签名。"))
-        return HttpResponseRedirect(reverse("smartgate:batch", args=[pk]))
+        return HttpResponseRedirect(address)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         left = list(queries.left_of(self.stored, SHOWN))
@@ -137,34 +150,39 @@ class BatchView(BatchPage, TemplateView):
             bound_card=bound,
             why_not="" if bound or not settings.CARD_REQUIRED else not_bound(),
             is_signed=settings.CARD_REQUIRED,
+            most_sent=MOST_SENT,
         )
 
 
-class DeclareItemView(BatchPage, View):
-    """One filing of a batch, signed: what the page's script sends, one after the other."""
+class DeclareItemsView(BatchPage, View):
+    """Some filings of a batch, signed: what the page's script sends while the card signs the next ones."""
 
     title = gettext_lazy("批量申报")
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        item_id, lock_version = _key(request.POST.get("item")), _key(request.POST.get("lock_version"))
         batch = self.stored
-        if item_id is None or lock_version is None:
+        shown, signatures = _shown(request.POST.get("shown", "")), request.POST.getlist("signature")
+        if not 0 < len(shown) == len(signatures) <= MOST_SENT:
             return JsonResponse({"error": _("请刷新页面后重试。")}, status=400)
-        try:
-            item = services.declare_item(
-                actor=self.user, batch=batch, item_id=item_id, lock_version=lock_version, presented=presented_in(request.POST)
-            )
-        except BatchItem.DoesNotExist:
-            raise Http404 from None
-        except CardRefused as refusal:
-            return JsonResponse({"error": str(refusal)}, status=409)
+        certificate = request.POST.get("certificate", "")
+        sent = [
+            services.Sent(*one, presented_in({"certificate": certificate, "signature": signature}))
+            for one, signature in zip(shown, signatures, strict=True)
+        ]
+        done, refusal = self.declare(sent, SIGNED_SECONDS)
         counts = queries.counts_of(batch)
-        return JsonResponse(
-            {
-                "declared": item.is_declared,
-                "label": str(item.filing.get_status_display()),
-                "reason": "" if item.is_declared else item.reason,
-                "counts": {"declared": counts.declared, "failed": counts.failed, "waiting": counts.waiting},
-            }
-        )
+        answer = {
+            "items": [
+                {
+                    "item": item.pk,
+                    "declared": item.is_declared,
+                    "label": str(item.filing.get_status_display()),
+                    "reason": "" if item.is_declared else item.reason,
+                }
+                for item in done
+            ],
+            "counts": {"declared": counts.declared, "failed": counts.failed, "waiting": counts.waiting},
+            "error": refusal,
+        }
+        return JsonResponse(answer, status=409 if refusal else 200)

@@ -20,6 +20,7 @@ from devserver import announce, clean, run
 from devserver.cards import CARDS, DEMO_PIN, CardBox, OpenCard, command
 from devserver.errors import DevServerError
 from devserver.services import ServiceAddresses
+from simulators.cards import cardfile
 from simulators.cards.__main__ import revoke_card
 from simulators.cards.certificates import Holder
 
@@ -57,6 +58,15 @@ def test_cards_are_made_once_and_their_revocation_lists_anew(box: CardBox) -> No
     assert all(path.stat().st_mtime_ns > made_at for path, made_at in lists.items())
     assert list(box.cards()) == [*(card.number for card in CARDS), f"p256/{FIRST}", f"rsa2048/{FIRST}"]
     assert box.authority_port() == DEAD_PORT
+
+
+def test_a_signature_with_a_demo_card_takes_no_longer_than_with_a_real_one(box: CardBox) -> None:
+    for card in box.cards().values():
+        assert card.content["key"]["iterations"] == card.content["envelope_key"]["iterations"] == 20_000
+    # A PIN of one's own is protected as on every other software card.
+    card = box.cards()[FIRST]
+    card.change_pin(DEMO_PIN, "654321")
+    assert card.content["key"]["iterations"] == cardfile.ITERATIONS > 20_000
 
 
 @pytest.mark.parametrize("gone", ["authority/sm2/ca.crl", "demo-anchors", f"{SECOND}.json"])

@@ -64,7 +64,7 @@ NO_PAGES = {
     "smartgate/import/<int:pk>/store/",
     "smartgate/import/<int:pk>/delete/",
     "smartgate/import/<int:pk>/declare/",
-    "smartgate/declare/<int:pk>/item/",
+    "smartgate/declare/<int:pk>/items/",
 }
 #: Pages that no address alone opens; test_every_step.py, test_second_factor.py, test_single_sign_on.py, test_card_binding.py and
 #: test_importing.py and test_change_journey.py go there and look at each.

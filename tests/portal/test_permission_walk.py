@@ -278,7 +278,7 @@ TABLE: dict[str, tuple[Row, Row]] = {
         work(Right.SMARTGATE_DECLARE, 302, record=True),
     ),
     # Without a filing named it says so.
-    "smartgate/declare/<int:pk>/item/": (
+    "smartgate/declare/<int:pk>/items/": (
         work(Right.SMARTGATE_DECLARE, 405, record=True, stranger=405),
         work(Right.SMARTGATE_DECLARE, 400, record=True),
     ),

@@ -11,10 +11,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import SignatureEvidence, User
+from accounts.signatures import sources
 from relay.models import OutboundMessage
 from simulators.cards.keys import KeyType
 from smartgate import cautions, services, tasks
 from smartgate.batches import services as batches
+from smartgate.batches import views
 from smartgate.batches.models import Batch, BatchItem
 from smartgate.cautions import CautionCode as Code
 from smartgate.importing import services as importing
@@ -51,11 +53,28 @@ def items_on(page):
     return [(number, version, html.unescape(text)) for number, version, text in found]
 
 
+def send_all(client, batch, items, card):
+    """What the script sends of items that the card has signed."""
+    presented = [signed(card, text) for _number, _version, text in items]
+    data = {
+        "shown": " ".join(f"{number}:{version}" for number, version, _text in items),
+        "certificate": presented[0].certificate,
+        "signature": [one.signature for one in presented],
+    }
+    return client.post(f"/smartgate/declare/{batch.pk}/items/", data)
+
+
 def send(client, batch, item, card, text=None):
+    """The same of one item; gives the answer."""
     number, version, shown = item
-    presented = signed(card, shown if text is None else text)
-    data = {"item": number, "lock_version": version, "certificate": presented.certificate, "signature": presented.signature}
-    return client.post(f"/smartgate/declare/{batch.pk}/item/", data)
+    return send_all(client, batch, [(number, version, shown if text is None else text)], card)
+
+
+def told(response):
+    """What the answer says of the only item, beside the counts."""
+    answer = response.json()
+    (of_item,) = answer["items"]
+    return {**of_item, "counts": answer["counts"]}
 
 
 def statuses():
@@ -71,7 +90,7 @@ def test_each_filing_goes_out_under_its_own_signature(operator, operator_client,
         services.text_to_sign(actor=User.objects.get(pk=operator.pk), filing=filing) for filing in Filing.unscoped.order_by("pk")
     ]
     for number, item in enumerate(items, start=1):
-        answer = send(operator_client, batch, item, card).json()
+        answer = told(send(operator_client, batch, item, card))
         assert (answer["declared"], answer["reason"], answer["counts"]["declared"]) == (True, "", number)
     assert statuses() == [FilingStatus.DECLARED] * 3
     assert sorted(SignatureEvidence.unscoped.values_list("text", flat=True)) == sorted(text for _item, _version, text in items)
@@ -86,7 +105,7 @@ def test_one_that_is_refused_says_why_and_holds_up_nobody(operator, operator_cli
     its_batch = batch_of(operator, [rival])
     send(operator_client, its_batch, items_on(operator_client.get(f"/smartgate/declare/{its_batch.pk}/"))[0], card)
     batch = batch_of(operator, filings)
-    answers = [send(operator_client, batch, item, card).json() for item in items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))]
+    answers = [told(send(operator_client, batch, item, card)) for item in items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))]
     assert [answer["declared"] for answer in answers] == [True, False, True]
     assert "已有一票未办结的申报" in answers[1]["reason"]
     assert answers[2]["counts"] == {"declared": 2, "failed": 1, "waiting": 0}
@@ -95,7 +114,7 @@ def test_one_that_is_refused_says_why_and_holds_up_nobody(operator, operator_cli
     # Put right, the rest goes on by the same page.
     services.save_filing(actor=operator, filing_id=filings[1].pk, header=header(bind_key_info="辽B29999"), lines=[line()])
     (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
-    assert send(operator_client, batch, item, card).json()["counts"] == {"declared": 3, "failed": 0, "waiting": 0}
+    assert told(send(operator_client, batch, item, card))["counts"] == {"declared": 3, "failed": 0, "waiting": 0}
 
 
 def test_what_was_shown_is_what_is_declared(operator, operator_client, card):
@@ -103,7 +122,7 @@ def test_what_was_shown_is_what_is_declared(operator, operator_client, card):
     batch = batch_of(operator, [filing])
     (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
     services.save_filing(actor=operator, filing_id=filing.pk, header=header(remark="改过", bind_key_info="辽B20000"), lines=[line()])
-    answer = send(operator_client, batch, item, card).json()
+    answer = told(send(operator_client, batch, item, card))
     assert (answer["declared"], "已被其他用户修改" in answer["reason"]) == (False, True)
     assert not OutboundMessage.objects.exists()
 
@@ -118,7 +137,7 @@ def test_another_card_stops_the_run_and_leaves_every_filing_as_it_was(operator, 
     assert "与用户注册信息卡号 2100000000001 不一致，无法进行申报" in response.json()["error"]
     # So does a signature over another filing's text, and none at all.
     assert send(operator_client, batch, first, card, text="别的内容").status_code == 409
-    unsigned = operator_client.post(f"/smartgate/declare/{batch.pk}/item/", {"item": first[0], "lock_version": first[1]})
+    unsigned = operator_client.post(f"/smartgate/declare/{batch.pk}/items/", {"shown": f"{first[0]}:{first[1]}", "signature": ""})
     assert unsigned.status_code == 409
     assert (statuses(), BatchItem.unscoped.exclude(reason="").count()) == ([FilingStatus.DRAFT] * 2, 0)
 
@@ -126,9 +145,64 @@ def test_another_card_stops_the_run_and_leaves_every_filing_as_it_was(operator, 
 def test_a_lost_answer_is_asked_for_again_and_declares_nothing_twice(operator, operator_client, card):
     batch = batch_of(operator, drafts(operator, 1))
     (item,) = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
-    answers = [send(operator_client, batch, item, card).json() for _ in range(3)]
+    answers = [told(send(operator_client, batch, item, card)) for _ in range(3)]
     assert all(answer == answers[0] for answer in answers)
     assert (answers[0]["declared"], OutboundMessage.objects.count()) == (True, 1)
+
+
+class TestPortions:
+    @pytest.fixture
+    def batch(self, operator, card):
+        return batch_of(operator, drafts(operator, 4))
+
+    @pytest.fixture
+    def items(self, operator_client, batch):
+        return items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
+
+    def test_many_in_one_request_each_under_its_own_signature(self, operator_client, batch, items, card):
+        answer = send_all(operator_client, batch, items, card).json()
+        assert [(one["item"], one["declared"], one["label"]) for one in answer["items"]] == [
+            (int(number), True, "申报") for number, _version, _text in items
+        ]
+        assert (answer["counts"]["declared"], answer["error"]) == (4, "")
+        assert {one.version for one in SignatureEvidence.unscoped.all()} == {1}
+        assert sorted(SignatureEvidence.unscoped.values_list("text", flat=True)) == sorted(text for *_shown, text in items)
+
+    @pytest.mark.covers("CARD-05")
+    def test_whether_the_card_is_revoked_is_asked_once(self, operator_client, batch, items, card, monkeypatch):
+        asked = []
+        by_list = sources._by_list
+        monkeypatch.setattr(sources, "_by_list", lambda *args: asked.append(args) or by_list(*args))
+        send_all(operator_client, batch, items[:3], card)
+        assert (len(asked), Filing.unscoped.filter(status=FilingStatus.DECLARED).count()) == (1, 3)
+        send(operator_client, batch, items[3], card)
+        assert len(asked) == 2
+
+    def test_what_the_card_is_refused_for_stops_there_and_tells_of_those_before(self, operator_client, batch, items, card):
+        number, version, _text = items[1]
+        response = send_all(operator_client, batch, [items[0], (number, version, "别的内容"), *items[2:]], card)
+        answer = response.json()
+        assert (response.status_code, len(answer["items"]), answer["counts"]["declared"]) == (409, 1, 1)
+        assert answer["error"]
+        assert statuses() == [FilingStatus.DECLARED, *[FilingStatus.DRAFT] * 3]
+
+    def test_what_there_was_no_time_for_is_left_to_the_next_request(self, operator_client, batch, items, card, monkeypatch):
+        monkeypatch.setattr(views, "SIGNED_SECONDS", -1)
+        answer = send_all(operator_client, batch, items, card).json()
+        assert ([one["item"] for one in answer["items"]], answer["error"]) == ([int(items[0][0])], "")
+        again = send_all(operator_client, batch, items[1:], card).json()
+        assert again["counts"] == {"declared": 2, "failed": 0, "waiting": 2}
+
+    @pytest.mark.parametrize("data", [{}, {"shown": "x"}, {"shown": "1:1"}, {"shown": "1:1 2:1", "signature": "x"}])
+    def test_what_no_page_sends_declares_nothing(self, operator_client, batch, card, data):
+        response = operator_client.post(f"/smartgate/declare/{batch.pk}/items/", data)
+        assert (response.status_code, response.json()) == (400, {"error": "请刷新页面后重试。"})
+
+    def test_one_of_another_batch_stops_all(self, operator, operator_client, batch, items, card):
+        other = batch_of(operator, [make_filing(operator)])
+        stranger = (str(other.items.get().pk), "1", "")
+        assert send_all(operator_client, batch, [*items, stranger], card).status_code == 404
+        assert FilingStatus.DECLARED not in statuses()
 
 
 def test_two_tabs_at_once_declare_once_and_both_say_so(operator, operator_client, card):
@@ -137,7 +211,7 @@ def test_two_tabs_at_once_declare_once_and_both_say_so(operator, operator_client
     tabs = [Client() for _ in range(3)]
     for tab in tabs:
         tab.force_login(operator)
-    answers = at_once(*[lambda tab=tab: send(tab, batch, item, card).json() for tab in tabs])
+    answers = at_once(*[lambda tab=tab: told(send(tab, batch, item, card)) for tab in tabs])
     assert [answer["declared"] for answer in answers] == [True] * 3
     assert OutboundMessage.objects.count() == 1
 
@@ -150,7 +224,7 @@ def test_declared_on_its_own_page_or_deleted_it_is_not_asked_for(operator, opera
     items = items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))
     assert len(items) == 2
     services.delete_filing(actor=operator, filing_id=second.pk)
-    answer = send(operator_client, batch, items[0], card).json()
+    answer = told(send(operator_client, batch, items[0], card))
     assert (answer["declared"], answer["reason"], answer["counts"]) == (False, "单据已被删除。", {"declared": 1, "failed": 0, "waiting": 1})
     assert len(items_on(operator_client.get(f"/smartgate/declare/{batch.pk}/"))) == 1
 
@@ -292,14 +366,24 @@ def test_ticked_filings_that_may_not_be_declared_are_left_out(operator, other_op
     assert Batch.unscoped.count() == 1
 
 
+def test_without_a_script_one_button_takes_all_that_are_listed(operator, other_operator, operator_client):
+    theirs, mine = make_filing(other_operator), drafts(operator, 3)
+    page = operator_client.get("/smartgate/declare/").content.decode()
+    (listed,) = re.findall(r'<noscript><button [^>]*name="listed" value="([\d ]+)"', page)
+    assert "核对列出的全部 3 票" in page
+    make_filing(operator, bind_key_info="辽B49999")
+    operator_client.post("/smartgate/declare/", {"listed": f"{listed}{theirs.pk} x"})
+    assert {item.filing_id for item in Batch.unscoped.get().items.all()} == {filing.pk for filing in mine}
+
+
 def test_another_enterprises_batch_is_not_there(operator, other_client):
     batch = batch_of(operator, drafts(operator, 1))
     item = batch.items.get()
     assert other_client.get(f"/smartgate/declare/{batch.pk}/").status_code == 404
-    assert other_client.post(f"/smartgate/declare/{batch.pk}/item/", {"item": item.pk, "lock_version": 1}).status_code == 404
+    assert other_client.post(f"/smartgate/declare/{batch.pk}/items/", {"shown": f"{item.pk}:1", "signature": "x"}).status_code == 404
     theirs = batch_of(User.objects.get(username="operator2"), drafts(User.objects.get(username="operator2"), 1))
     # Nor through a batch of one's own.
-    assert other_client.post(f"/smartgate/declare/{theirs.pk}/item/", {"item": item.pk, "lock_version": 1}).status_code == 404
+    assert other_client.post(f"/smartgate/declare/{theirs.pk}/items/", {"shown": f"{item.pk}:1", "signature": "x"}).status_code == 404
 
 
 def test_old_batches_go_and_their_filings_stay(operator):
