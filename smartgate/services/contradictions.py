@@ -5,7 +5,7 @@ what was sent agrees with the exchange, and one that customs disowned when it wa
 effect. A technical receipt that says "stored" after a refusal is such an answer, too.
 """
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Substr
 from django.utils.translation import gettext as _
 
@@ -63,16 +63,12 @@ def check_vehicle(filing: Filing) -> None:
     """
     vehicle = vehicles.key_of(filing)
     sent = FilingVersion.unscoped.filter(filing=OuterRef("pk"), number=OuterRef("version"), **vehicle)
-    refused = _with_refusals()
-    declared = declarations().exclude(pk=filing.pk).filter(Q(**vehicle) | Exists(sent), data_center_no__in=refused)
-    changed = changes().exclude(filing=filing).filter(filing__status__in=states.HELD, filing__data_center_no__in=refused, **vehicle)
-    # In one question.
-    found = declared.values("enterprise_id", "trip_no").union(
-        changed.order_by().annotate(trip_no=F("filing__trip_no")).values("enterprise_id", "trip_no"), all=True
-    )
-    for other in found[:1]:
-        if other["enterprise_id"] == filing.enterprise_id:
-            raise _refusal(other["trip_no"])
+    declared = Q(Q(**vehicle) | Exists(sent), Exists(declarations().filter(pk=OuterRef("pk"))), status=FilingStatus.RELAY_FAILED)
+    changed = Q(Exists(changes().filter(filing=OuterRef("pk"), **vehicle)), status__in=states.HELD)
+    others = Filing.unscoped.exclude(pk=filing.pk).filter(declared | changed, data_center_no__in=_with_refusals())
+    for other in others.only("enterprise_id", "trip_no")[:1]:
+        if other.enterprise_id == filing.enterprise_id:
+            raise _refusal(other.trip_no)
         raise ActionRefused(
             _("介质“%(key)s”另有一票由其他企业提交的申报，平台正在向海关核实，暂不能申报。请稍后再试，或联系平台客服。")
             % {"key": filing.bind_key_info}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from core.workflow import ActionRefused
@@ -12,10 +13,13 @@ from relay import services as relay_services
 from relay.models import OutboundMessage, OutboundState
 from smartgate import services
 from smartgate.models import Filing, FilingLine, FilingReceipt, FilingStatus, FilingVersion, Function, Outcome
+from smartgate.services import settling
+from tests.races import at_once
 from tests.relay.commands import typed
 from tests.relay.runbook import tries
 from tests.smartgate.changes import answer, change, held, now, outcome_of
 from tests.smartgate.factories import make_filing
+from tests.smartgate.test_settling import contradicted as contradicted_filing
 from tests.smartgate.test_settling import found, refused, resend, settle, state_of
 from tests.smartgate.wire import DECIDED, put_into_inbox, receipt_xml, receive_receipt, receive_technical_receipt, refuse_by_fail_box
 
@@ -289,6 +293,25 @@ class TestVehiclesOfAContradiction:
         if by_exchange:
             answer(filing, version, "CHANGE_ACCEPTED")
         assert now(filing).bind_key_info == "辽B54321"
+
+    @pytest.mark.parametrize("of_a_change", [True, False])
+    def test_settled_and_declared_by_a_stranger_at_once(self, operator: Any, other_operator: Any, of_a_change: bool) -> None:
+        """Before, customs may hold it; afterwards it does: the stranger is told either way, and what customs holds is settled."""
+        if of_a_change:
+            filing, version = contradicted(operator, bind_key_info="辽B54321")
+            message_id, plate = version.message_id, "辽B54321"
+        else:
+            filing = contradicted_filing(operator)
+            message_id, plate = filing.message_id, "辽B12345"
+        other = make_filing(other_operator, bind_key_info=plate)
+
+        def settled() -> None:
+            with transaction.atomic():
+                settling.settle(subject=filing.subject, message_id=message_id, delivered=True, at=timezone.now(), reason="海关王科")
+
+        results = at_once(settled, lambda: services.declare_filing(actor=other_operator, filing_id=other.pk))
+        assert [isinstance(result, ActionRefused) for result in results] == [False, True]
+        assert (now(filing).status, now(filing).bind_key_info) == (FilingStatus.STORED, plate)
 
     def test_it_is_free_when_customs_has_it_not(self, operator: Any, other_operator: Any) -> None:
         _filing, version = contradicted(operator, bind_key_info="辽B54321")
