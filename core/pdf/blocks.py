@@ -4,9 +4,9 @@ A block says how high it is in a given width, and draws itself from its top left
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Protocol
+from typing import Protocol, Self
 
 from reportlab.graphics.barcode.code128 import Code128
 from reportlab.graphics.barcode.qr import QrCodeWidget
@@ -24,13 +24,22 @@ _QUIET_MODULES = 4
 
 
 class Block(Protocol):
-    """A part of a sheet that stands on one page as a whole."""
+    """A part of a sheet that stands on one page as a whole, unless it is higher than a page."""
 
     def height(self, fonts: Fonts, width: float) -> float:
-        """Its height in points; asked for once, before `draw`."""
+        """Its height in points; asked for before `cut` and `draw`."""
+
+    def cut(self, room: float) -> "Sequence[tuple[Block, float]]":
+        """The same in parts that are no higher than `room`, each with its height; none of a line is lost."""
 
     def draw(self, canvas: Canvas, fonts: Fonts, x: float, top: float, width: float) -> None:
         """Draw it downwards from (x, top)."""
+
+
+def slices(most: int, *columns: Sequence[str]) -> Sequence[list[list[str]]]:
+    """Columns of lines beside each other, in parts of so many lines."""
+    longest = max(len(lines) for lines in columns)
+    return [[list(lines[start : start + most]) for lines in columns] for start in range(0, longest, most)]
 
 
 def draw_lines(canvas: Canvas, fonts: Fonts, x: float, top: float, lines: Sequence[str], *, size: float) -> None:
@@ -52,6 +61,11 @@ class Paragraph:
     def height(self, fonts: Fonts, width: float) -> float:
         self._lines = fonts.lines(self.text, self.size, width)
         return len(self._lines) * self.size * LEADING + self.gap
+
+    def cut(self, room: float) -> Sequence[tuple[Self, float]]:
+        line = self.size * LEADING
+        parts = slices(max(1, int((room - self.gap) / line)), self._lines)
+        return [(replace(self, _lines=lines), len(lines) * line + self.gap) for (lines,) in parts]
 
     def draw(self, canvas: Canvas, fonts: Fonts, x: float, top: float, width: float) -> None:
         canvas.setFillColor(QUIET if self.is_quiet else INK)
@@ -98,6 +112,17 @@ class Fields:
         most = max(max(len(label), len(value)) for _width, label, value in cells)
         self._rows.append((most * TEXT * LEADING + 2 * PADDING, cells))
 
+    def cut(self, room: float) -> Sequence[tuple[Self, float]]:
+        """Row by row, and a row too high by its lines; no gap between them."""
+        most = max(1, int((room - self.gap - 2 * PADDING) / (TEXT * LEADING)))
+        rows = []
+        for _height, cells in self._rows:
+            for part in slices(most, *(lines for _width, *texts in cells for lines in texts)):
+                high = max(len(lines) for lines in part) * TEXT * LEADING + 2 * PADDING
+                rows.append((high, [(cell[0], part[2 * at], part[2 * at + 1]) for at, cell in enumerate(cells)]))
+        gaps = [0.0] * (len(rows) - 1) + [self.gap]
+        return [(replace(self, gap=gap, _rows=[row]), row[0] + gap) for row, gap in zip(rows, gaps, strict=True)]
+
     def draw(self, canvas: Canvas, fonts: Fonts, x: float, top: float, width: float) -> None:
         canvas.setLineWidth(0.5)
         canvas.setStrokeColor(RULE)
@@ -128,6 +153,10 @@ class Barcodes:
 
     def height(self, fonts: Fonts, width: float) -> float:
         return self.qr_size + self.gap
+
+    def cut(self, room: float) -> Sequence[tuple[Self, float]]:
+        """Nobody could read half of it."""
+        return [(self, self.qr_size + self.gap)]
 
     def draw(self, canvas: Canvas, fonts: Fonts, x: float, top: float, width: float) -> None:
         canvas.setFillColor(INK)

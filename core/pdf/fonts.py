@@ -57,8 +57,16 @@ class Fonts:
         self._known: dict[str, tuple[int, float]] = {}
 
     def shown(self, text: str) -> str:
-        """`text` as it can be printed: a character that no font has, or that nobody could see, by its number ([U+2AED0])."""
+        """`text` as it can be printed: a character that no font has, or that nobody could see, by its number ([U+2AED0]).
+
+        Lines end in one way, tabs are blanks.
+        """
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
         return "".join(char if char == "\n" or self._look_up(char) is not None else f"[U+{ord(char):04X}]" for char in text)
+
+    def shown_in_line(self, text: str) -> str:
+        """The same where there is room for one line."""
+        return self.shown(text).replace("\n", " ")
 
     def width(self, text: str, size: float) -> float:
         """How wide a line is, in points."""

@@ -57,7 +57,7 @@ class Sheet:
                 top = height - MARGIN
                 if number > 1 and self.running_head:
                     canvas.setFillColor(QUIET)
-                    loaded.draw(canvas, MARGIN, height - MARGIN + 6, loaded.shown(self.running_head), SMALL)
+                    loaded.draw(canvas, MARGIN, height - MARGIN + 6, loaded.shown_in_line(self.running_head), SMALL)
                 for block, block_height in page:
                     block.draw(canvas, loaded, MARGIN, top, width - 2 * MARGIN)
                     top -= block_height
@@ -68,23 +68,26 @@ class Sheet:
 
     def _pages(self, loaded: Fonts, width: float, height: float) -> Iterator[list[tuple[Block, float]]]:
         page: list[tuple[Block, float]] = []
-        used = 0.0
+        used = head_height = 0.0
         for place, (block, head) in enumerate(self._parts):
             needed = block.height(loaded, width)
             # A head alone at the foot of a page belongs on the next one.
             below = self._parts[place + 1] if place + 1 < len(self._parts) else None
-            kept = below[0].height(loaded, width) if below is not None and below[1] is block else 0.0
-            if page and used + needed + kept > height:
-                yield page
-                page, used = [], 0.0
-                if head is not None:
-                    page, used = [(head, head.height(loaded, width))], head.height(loaded, width)
-            page.append((block, needed))
-            used += needed
+            kept = 0.0
+            if below is not None and below[1] is block:
+                kept, head_height = below[0].height(loaded, width), needed
+            room = height if head is None else height - head_height
+            # What is higher than a page is the only thing that is cut: the rest of it would be drawn below the paper.
+            for part, part_height in [(block, needed)] if needed <= room else block.cut(room):
+                if page and used + part_height + min(kept, height - part_height) > height:
+                    yield page
+                    page, used = ([], 0.0) if head is None else ([(head, head_height)], head_height)
+                page.append((part, part_height))
+                used += part_height
         yield page
 
     def _draw_mark(self, canvas: Canvas, loaded: Fonts, width: float, height: float) -> None:
-        text, size = loaded.shown(self.mark), 84.0
+        text, size = loaded.shown_in_line(self.mark), 84.0
         size *= min(1.0, 0.8 * width / loaded.width(text, size))
         canvas.saveState()
         canvas.setFillColor(MARK)
@@ -102,6 +105,6 @@ class Sheet:
             "at": f"{timezone.localtime(self.printed_at):%Y-%m-%d %H:%M:%S}",
             "by": self.printed_by,
         }
-        loaded.draw(canvas, MARGIN, MARGIN + 2, loaded.shown(printed), SMALL)
+        loaded.draw(canvas, MARGIN, MARGIN + 2, loaded.shown_in_line(printed), SMALL)
         pages = _("第 %(number)s 页　共 %(total)s 页") % {"number": number, "total": total}
         loaded.draw(canvas, width - MARGIN - loaded.width(pages, SMALL), MARGIN + 2, pages, SMALL)

@@ -1,11 +1,12 @@
 """Rows of a table: as many lines high as their fullest cell; the head is drawn again on every page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from reportlab.pdfgen.canvas import Canvas
 
-from core.pdf.blocks import GROUND, INK, LEADING, RULE, draw_lines
+from core.pdf.blocks import GROUND, INK, LEADING, RULE, draw_lines, slices
 from core.pdf.fonts import Fonts
 
 SIZE = 7.0
@@ -42,6 +43,18 @@ class TableRow:
         self._heights = (most * SIZE * LEADING + 2 * PADDING, note)
         return sum(self._heights)
 
+    def cut(self, room: float) -> Sequence[tuple[Self, float]]:
+        """The cells first, line by line beside each other, then the note."""
+        most = max(1, int((room - 2 * PADDING) / (SIZE * LEADING)))
+        parts: list[tuple[Self, float]] = []
+        for lines in slices(most, *self._lines):
+            high = max(len(texts) for texts in lines) * SIZE * LEADING + 2 * PADDING
+            parts.append((replace(self, _lines=lines, _note_lines=[], _heights=(high, 0.0)), high))
+        for (note,) in slices(most, self._note_lines):
+            high = len(note) * SIZE * LEADING + 2 * PADDING
+            parts.append((replace(self, _lines=[[] for _column in self.columns], _note_lines=note, _heights=(0.0, high)), high))
+        return parts
+
     def draw(self, canvas: Canvas, fonts: Fonts, x: float, top: float, width: float) -> None:
         height, note = self._heights
         canvas.setLineWidth(0.4)
@@ -50,7 +63,7 @@ class TableRow:
             canvas.setFillColor(GROUND)
             canvas.rect(x, top - height, width, height, stroke=0, fill=1)
         canvas.rect(x, top - height - note, width, height + note, stroke=1, fill=0)
-        if note:
+        if note and height:
             canvas.line(x, top - height, x + width, top - height)
         canvas.setFillColor(INK)
         left = x

@@ -1,5 +1,6 @@
 """打印: what is on the paper, in the manual's words and order, for every state; who gets it; that scanners read it."""
 
+import re
 import time
 from datetime import timedelta
 from typing import Any
@@ -143,6 +144,16 @@ def test_a_thousand_lines_on_numbered_pages_in_bounded_time(operator_client: Cli
         assert f"第 {number} 页\u3000共 {total} 页" in text
         assert "安全智能锁号1" in text
         assert filing.trip_no in text
+
+
+def test_remarks_of_line_breaks_alone_do_not_run_off_the_paper(operator_client: Client, operator: User) -> None:
+    broken = "\r\n".join(f"{number:03}" for number in range(190)) + "\tend"
+    pages = printed(operator_client, make_filing(operator, remark=broken, lines=[line(remark=broken), line(remark="末行备注")]))
+    assert "U+" not in pages.text
+    for number in range(190):
+        assert len(re.findall(rf"(?<!\d){number:03}(?!\d)", pages.text)) >= 2
+    assert "末行备注" in pages.texts[-1]
+    assert 6 < len(pages.texts) < 20
 
 
 def test_a_line_full_of_text_is_printed_whole(operator_client: Client, operator: User) -> None:

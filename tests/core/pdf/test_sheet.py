@@ -1,6 +1,7 @@
 """Sheets: layout over pages, fonts, what is no letter, several at a time."""
 
 import random
+import re
 import string
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
 
 from core.pdf import Barcodes, Column, Fields, FontsMissing, Heading, Paragraph, Sheet
 from core.pdf.fonts import Fonts, fonts
+from core.pdf.sheet import FOOT, MARGIN
 from tests.core.pdf.reading import Printed, read_pdf
 
 AT = datetime(2026, 11, 21, 2, 3, 4, tzinfo=UTC)
@@ -60,6 +63,57 @@ def test_a_row_is_never_cut_and_its_note_stays_with_it() -> None:
     for text in pages.texts:
         assert text.replace("\r\n", "").count(long) == text.count("备注")
     assert pages.text.count("备注") == 30
+
+
+LONG = "\n".join(f"第{number}行" for number in range(1000))
+
+
+def on_paper(content: bytes) -> list[str]:
+    """The numbered lines of LONG that stand on the paper itself, in their order."""
+    found = []
+    document = pypdfium2.PdfDocument(content)
+    for page in document:
+        width, height = page.get_size()
+        text = page.get_textpage()
+        # Within the margins and above the foot.
+        found += re.findall(r"第\d+行", text.get_text_bounded(left=20, bottom=MARGIN + FOOT - 6, right=width - 20, top=height - 20))
+    document.close()
+    return found
+
+
+ENDLESS = {
+    "a paragraph": lambda sheet: sheet.add(Paragraph("前"), Paragraph(LONG), Paragraph("后")),
+    "a field": lambda sheet: sheet.add(Fields([("甲", "乙")], wide=[("备注", LONG)]), Paragraph("后")),
+    "a field beside others": lambda sheet: sheet.add(Fields([("甲", "乙"), ("备注", LONG), ("丙", "丁")]), Paragraph("后")),
+    "a note": lambda sheet: sheet.add_table(
+        [Column("栏", 1), Column("目", 1)], [(["甲", "乙"], ""), (["甲", "乙"], LONG), (["后", "乙"], "")]
+    ),
+    "a cell": lambda sheet: sheet.add_table([Column("栏", 1), Column("目", 1)], [(["甲", LONG], "注"), (["后", "乙"], "")]),
+    "a cell of numbers": lambda sheet: sheet.add_table([Column("栏", 1, is_number=True)], [([LONG], ""), (["后"], "")]),
+}
+
+
+@pytest.mark.parametrize("add", ENDLESS.values(), ids=ENDLESS.keys())
+def test_what_is_higher_than_a_page_goes_on_on_the_next(add: Any) -> None:
+    sheet = new_sheet()
+    add(sheet)
+    content = sheet.pdf()
+    assert on_paper(content) == LONG.split("\n")
+    pages = read_pdf(content)
+    assert "后" in pages.texts[-1]
+    assert len(pages.texts) < 30
+    if "栏" in pages.texts[0]:
+        assert all(text.count("栏") == 1 for text in pages.texts), "the head of the table stands on every page, once"
+
+
+def test_tabs_and_all_ends_of_lines_are_what_they_look_like() -> None:
+    sheet = new_sheet(running_head="首\n尾", mark="暂\n存")
+    sheet.printed_by = "王\n经办"
+    sheet.add_table([Column("货", 1)], [(["物"], "")] * 60)
+    text = printed(sheet).text
+    assert "打印人：王 经办" in text
+    assert "首 尾" in text
+    assert fonts().lines("甲\t乙\r\n丙\r丁\n戊", 8, 100) == ["甲 乙", "丙", "丁", "戊"]
 
 
 @pytest.mark.parametrize("rare", "㛃䶮𬭎𬴊𫘧")
