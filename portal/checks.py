@@ -128,8 +128,11 @@ def check_numbers(**_kwargs: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = [
         Error(f"{name} must be greater than 0.", id="portal.E010") for name in POSITIVE_NUMBERS if getattr(settings, name) <= 0
     ]
-    if settings.RELAY_KEEP_MONTHS < 0:
-        errors.append(Error("RELAY_KEEP_MONTHS is less than 0.", hint="Use 0 to keep everything.", id="portal.E010"))
+    errors += [
+        Error(f"{name} is less than 0.", hint="Use 0 to keep everything.", id="portal.E010")
+        for name in ("RELAY_KEEP_MONTHS", "SMARTGATE_DROP_KEEP_DAYS")
+        if getattr(settings, name) < 0
+    ]
     if settings.DORMANCY_WARNING_DAYS >= settings.DORMANT_AFTER_DAYS:
         errors.append(Error("DORMANCY_WARNING_DAYS is not less than DORMANT_AFTER_DAYS.", id="portal.E020"))
     if settings.SESSION_IDLE_SECONDS > settings.SESSION_ABSOLUTE_SECONDS:

@@ -334,6 +334,8 @@ IMPORT_MAX_BYTES: int = env.int("IMPORT_MAX_BYTES", default=10 * 1024 * 1024)
 IMPORT_KEEP_DAYS: int = env.int("IMPORT_KEEP_DAYS", default=7)
 #: Where other software drops drafts, in a directory for each enterprise (docs/protocol/drop-folder.md); None: nowhere.
 SMARTGATE_DROP_ROOT: Path | None = Path(_drops) if (_drops := env.str("SMARTGATE_DROP_ROOT", default="")) else None
+#: Files in `done`, `failed` and `answers` there are deleted after so many days; 0: never.
+SMARTGATE_DROP_KEEP_DAYS: int = env.int("SMARTGATE_DROP_KEEP_DAYS", default=90)
 
 # -- Cards --------------------------------------------------------------------------------------
 #: Certificates of those whose cards count; in its folder `intermediate` those that must lead to one of them (docs/operations/cards.md).

@@ -22,9 +22,10 @@ def sweep_imports() -> None:
 
 @shared_task(name="smartgate.forget_imports")
 def forget_imports() -> None:
-    """Delete workbooks that nobody wanted in time, and batches of long ago."""
+    """Delete workbooks that nobody wanted in time, batches of long ago, and what has lain in drop folders."""
     importing.forget_expired()
     batches.forget_old()
+    drops.forget_old()
 
 
 @shared_task(name="smartgate.take_drops")

@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ FIRST_DELAY: Final = 10
 MOST_DELAY: Final = 600
 #: What is kept of a name: the end, with `.xml`. A file system takes 255 bytes, which a token and more are to fit in, too.
 MOST_NAME_BYTES: Final = 180
+
+#: Older leftovers of writing come from a worker that was killed; nobody takes this long to write a file.
+LEFTOVER_SECONDS: Final = 3600
 
 _CLAIMED = re.compile(r"([0-9]{1,12})-([0-9]{1,6})-([0-9a-f]{16})-(.+)", re.DOTALL)
 #: Bytes that no UTF-8 character begins with.
@@ -116,6 +120,25 @@ class Boxes:
             return
         flush(box)
         flush(self.taking)
+
+    def forget(self, seconds: float) -> int:
+        """Delete files that have lain in done, failed and answers for so long, and leftovers of writing; gives how many. Raises OSError.
+
+        Since when they lie there says their change time: the other one says when the sender wrote them. Directories stay.
+        """
+        now = time.time()
+        count = 0
+        for box, age in ((self.done, seconds), (self.failed, seconds), (self.answers, seconds), (self.writing, LEFTOVER_SECONDS)):
+            with os.scandir(box) as entries:
+                for entry in entries:
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                        if found.st_ctime < now - age and not stat.S_ISDIR(found.st_mode):
+                            os.unlink(entry.path)
+                            count += 1
+                    except FileNotFoundError:
+                        continue
+        return count
 
 
 def cut(name: str) -> str:

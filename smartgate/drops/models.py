@@ -9,7 +9,7 @@ from core.tenancy import TenantManager, TenantQuerySet
 
 
 class DropFile(models.Model):
-    """One file that was read: by its message_id it is taken once, and its answer is always the same bytes."""
+    """One file that was read: by its message_id it is taken once, and its answer is always the same bytes, emptied after some time."""
 
     enterprise = models.ForeignKey("accounts.Enterprise", on_delete=models.PROTECT, related_name="+", db_index=False)
     message_id = models.UUIDField(_("报文编号"))

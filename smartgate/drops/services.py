@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -65,13 +66,8 @@ def take_all() -> int:
     An enterprise has one when the platform's operator made `<SMARTGATE_DROP_ROOT>/<统一社会信用代码>`. One whose directory is broken keeps
     no other waiting, and one that another worker is at is left to that one.
     """
-    root = settings.SMARTGATE_DROP_ROOT
-    if root is None or not root.is_dir():
-        return 0
-    homes = {path.name: path for path in root.iterdir() if path.is_dir() and not path.is_symlink()}
     count = 0
-    for enterprise in Enterprise.objects.filter(credit_code__in=homes).order_by("pk"):
-        boxes = Boxes(homes[enterprise.credit_code])
+    for enterprise, boxes in _folders():
         with _reported(enterprise):
             boxes.make()
             with boxes.alone() as is_alone:
@@ -81,6 +77,33 @@ def take_all() -> int:
                     with _reported(enterprise):
                         tell(enterprise, boxes)
     return count
+
+
+def forget_old() -> int:
+    """Delete files and empty answers that were kept for SMARTGATE_DROP_KEEP_DAYS (0: for ever); gives how many files.
+
+    Ids and digests stay: a file is taken once for ever, and what became of its drafts goes on being told.
+    """
+    if not settings.SMARTGATE_DROP_KEEP_DAYS:
+        return 0
+    kept_for = timedelta(days=settings.SMARTGATE_DROP_KEEP_DAYS)
+    DropFile.unscoped.filter(received_at__lt=timezone.now() - kept_for).exclude(answer=b"").update(answer=b"")
+    count = 0
+    for enterprise, boxes in _folders():
+        with _reported(enterprise):
+            boxes.make()
+            count += boxes.forget(kept_for.total_seconds())
+    return count
+
+
+def _folders() -> Iterator[tuple[Enterprise, Boxes]]:
+    """Enterprises that have a directory, with theirs."""
+    root = settings.SMARTGATE_DROP_ROOT
+    if root is None or not root.is_dir():
+        return
+    homes = {path.name: path for path in root.iterdir() if path.is_dir() and not path.is_symlink()}
+    for enterprise in Enterprise.objects.filter(credit_code__in=homes).order_by("pk"):
+        yield enterprise, Boxes(homes[enterprise.credit_code])
 
 
 @contextmanager
@@ -208,7 +231,7 @@ def take(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
         reason = str(envelope.message_id)
         _refuse(enterprise, boxes, one, found, digest=digest, code="ID_REUSED", reason=reason, message_id=envelope.message_id)
         return True
-    boxes.put_answer(file_name_of(messages.ANSWER, envelope.message_id), bytes(stored.answer))
+    boxes.put_answer(file_name_of(messages.ANSWER, envelope.message_id), bytes(stored.answer) or _answer_again(enterprise, stored))
     boxes.put_away(one, boxes.done if stored.is_accepted else boxes.failed, found)
     log.info("drop_taken", enterprise_id=enterprise.pk, file=printable(one.name), is_accepted=stored.is_accepted)
     return True
@@ -288,6 +311,20 @@ def _store(enterprise: Enterprise, message_id: UUID, digest: str, drafts: list[D
         for draft, filing in zip(drafts, filings, strict=False)
     )
     return made
+
+
+def _answer_again(enterprise: Enterprise, stored: DropFile) -> bytes:
+    """The answer to a file whose own was emptied: the same bytes again for stored drafts; what was wrong with the others is gone."""
+    dropped = stored.filings.select_related("filing").order_by("pk")
+    return messages.answer(
+        credit_code=enterprise.credit_code,
+        in_reply_to=stored.message_id,
+        at=stored.received_at,
+        code="" if stored.is_accepted else "REFUSED_BEFORE",
+        reason="" if stored.is_accepted else _("该报文以前已被拒绝，错误明细已过保留期。请改正后用新的报文编号重新发送。"),
+        drafts=[Answered(one.reference, one.filing) for one in dropped],
+        key=f"{enterprise.pk}/{stored.message_id}",
+    )
 
 
 def _all_checked(drafts: list[Draft]) -> list[Checked]:

@@ -83,6 +83,7 @@ BAD = {
     "sweep": ({"RELAY_SWEEP_SECONDS": "-1"}, "portal.E010"),
     "poll": ({"RELAY_POLL_SECONDS": "0"}, "portal.E010"),
     "less than no months": ({"RELAY_KEEP_MONTHS": "-1"}, "portal.E010"),
+    "less than no days": ({"SMARTGATE_DROP_KEEP_DAYS": "-1"}, "portal.E010"),
     "relative archive": ({"RELAY_ARCHIVE_DIR": "archive"}, "portal.E012"),
     "relative drop folder": ({"SMARTGATE_DROP_ROOT": "drops"}, "portal.E012"),
     "sender": ({"RELAY_SENDER_ID": "LN SW!"}, "portal.E017"),

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
@@ -709,10 +710,65 @@ def test_without_an_administrator_it_says_so(home, administrator):
     assert not Filing.unscoped.exists()
 
 
+@contextmanager
+def days_later(days: float) -> Iterator[None]:
+    """The clock of housekeeping is set forward; nobody can set back when a file was moved."""
+    later = time.time() + days * 86_400
+    with (
+        mock.patch.object(boxes_module, "time", SimpleNamespace(time=lambda: later)),
+        mock.patch("django.utils.timezone.now", return_value=datetime.fromtimestamp(later, UTC)),
+    ):
+        yield
+
+
+def test_files_lie_there_for_some_time_and_are_known_for_ever(home, settings):
+    right, wrong = package(home.name, draft(1), draft(2)), package(home.name, draft(3, customs_code="9999"))
+    # As the sender wrote them years ago: it counts since when they lie here.
+    drop(home, right, "a.xml", age=10**8)
+    drop(home, wrong, "b.xml", age=10**8)
+    (home / "failed" / "somebody's").mkdir()
+    (home / "answers" / ".writing" / "x.tmp").write_bytes(b"x")
+    before = {path.name: path.read_bytes() for path in (home / "answers").glob("*.xml")}
+    boxes = (names(home, "done"), names(home, "failed"), names(home, "answers"))
+    with days_later(1 / 48):
+        tasks.forget_imports()
+    assert (home / "answers" / ".writing" / "x.tmp").exists()
+    with days_later(89):
+        tasks.forget_imports()
+        assert boxes == (names(home, "done"), names(home, "failed"), names(home, "answers"))
+        assert list((home / "answers" / ".writing").iterdir()) == []
+    assert not DropFile.unscoped.filter(answer=b"").exists()
+    settings.SMARTGATE_DROP_KEEP_DAYS = 0
+    with days_later(10_000):
+        tasks.forget_imports()
+    assert boxes == (names(home, "done"), names(home, "failed"), names(home, "answers"))
+    settings.SMARTGATE_DROP_KEEP_DAYS = 90
+    with days_later(91):
+        tasks.forget_imports()
+    assert (names(home, "done"), names(home, "failed"), names(home, "answers")) == ([], ["somebody's"], [])
+    assert DropFile.unscoped.filter(answer=b"").count() == 2
+    drop(home, right, "c.xml")
+    drop(home, wrong, "d.xml")
+    assert (Filing.unscoped.count(), DropFile.unscoped.count(), names(home, "done")) == (2, 2, ["c.xml"])
+    after = {path.name: path.read_bytes() for path in (home / "answers").glob("*.xml")}
+    assert after.keys() == before.keys()
+    assert sum(after[name] == before[name] for name in before) == 1
+    assert sorted(text(answer, "Code") for answer in answers(home)) == ["", "REFUSED_BEFORE"]
+
+
+def test_what_became_of_drafts_is_told_long_after_their_file_is_gone(home, administrator):
+    drop(home, package(home.name, draft(1)))
+    with days_later(91):
+        tasks.forget_imports()
+    receipt_of(Filing.unscoped.get())
+    tasks.take_drops()
+    assert len(answers(home, "SGW303")) == 1
+
+
 def test_nowhere_to_look_is_no_error(settings, tmp_path):
     for place in (None, tmp_path / "nowhere"):
         settings.SMARTGATE_DROP_ROOT = place
-        assert drops.take_all() == 0
+        assert (drops.take_all(), drops.forget_old()) == (0, 0)
 
 
 def test_the_published_types_are_the_ones_in_use():
