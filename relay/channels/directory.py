@@ -8,7 +8,6 @@ pause for longer than SETTLING_SECONDS (docs/adr/0108).
 
 import hashlib
 import os
-import re
 import secrets
 import stat
 import time
@@ -39,9 +38,8 @@ LEFTOVER_SECONDS: Final = 3600
 WRITERS: Final = 16
 #: A file that was written to so short a time ago and breaks off may be in the middle of being written; it is looked at again.
 SETTLING_SECONDS: Final = 2.0
-#: How a whole message ends, whatever prefix its namespace has: most need no parsing to be known as whole.
-_END: Final = re.compile(rb"</(?:[\w.-]{1,100}:)?Package\s{0,100}>\s{0,100}\Z")
-_END_BYTES: Final = 400
+#: How nearly every whole message ends: it need not be parsed to be known as one.
+_END: Final = b"</Package>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ def _writers(_pid: int) -> ThreadPoolExecutor:
 
 
 def _is_whole(content: bytes) -> bool:
-    return _END.search(content[-_END_BYTES:]) is not None or is_well_formed(content)
+    return content[-100:].rstrip().endswith(_END) or is_well_formed(content)
 
 
 def _letters_in(box: Path) -> list[BoxedLetter]:

@@ -4,12 +4,13 @@ import json
 import shlex
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from relay import services
+from relay import registry, services
 from relay.channels import broker
 from relay.channels.amqp import AmqpChannel
 from relay.models import OutboundMessage, OutboundState
@@ -264,6 +265,27 @@ def test_the_connection_goes_while_a_refusal_is_noted(
     until(lambda: services.collect_returned("customs") == 1, "it, once more")
     assert len(application.refused) == 1
     assert partner.depth("fail") == 0
+
+
+@tries("refusal-not-moved")
+def test_a_refusal_that_was_noted_and_came_back_says_nothing_about_the_copy_after_it(
+    partner: QueuePartner, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = replace(registry._outbound["SGW101"], on_requeued=lambda ref, at: None)
+    monkeypatch.setattr(registry, "_outbound", {"SGW101": hooks})
+    message = queue()
+    services.dispatch("customs")
+    partner.refuse()
+    until(lambda: partner.depth("fail") == 1, "the refused message")
+    with monkeypatch.context() as patch:
+        patch.setattr(AmqpChannel, "forget_returned", _cut_before(AmqpChannel.forget_returned))
+        services.collect_returned("customs")
+    until(lambda: partner.depth("fail") == 1, "the refused message, put back")
+    typed("relay_resend", message.message_id, "--yes")
+    assert services.dispatch("customs") == 1
+    assert services.collect_returned("customs") == 0
+    assert (outbound(message).state, partner.take()) == (OutboundState.SENT, [bytes(message.content)])
+    assert len(application.refused) == 1
 
 
 def _cut_before(step: Any) -> Any:
