@@ -25,11 +25,11 @@ from django.utils.translation import gettext as _
 from accounts.models import Enterprise, User
 from accounts.rights import Right, Role
 from core.codes import CodeOption
-from core.directories import NotReadError, names_by_age, read_plain
+from core.directories import NotReadError, names_by_age, read_found
 from core.forms.form import EntryForm
 from core.forms.page import EntryPage
 from relay.channels.base import printable
-from relay.envelope import UnreadableMessageError, file_name_of, read
+from relay.envelope import UnreadableMessageError, file_name_of, is_well_formed, read
 from smartgate.drops import messages
 from smartgate.drops.boxes import Boxes, Claimed
 from smartgate.drops.messages import Answered, Draft, FieldError
@@ -149,18 +149,15 @@ def _take_some(enterprise: Enterprise, boxes: Boxes) -> int:
 def _is_finished(path: Path) -> bool:
     """Whether a file is to be taken as it is: it is XML, or nobody has written on it for a while. Raises OSError."""
     try:
-        content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
-        if _is_young(path.lstat()):
-            read(content)
+        content, found = read_found(path, settings.RELAY_MAX_MESSAGE_BYTES)
     except NotReadError:
         return True
-    except UnreadableMessageError as error:
-        return error.code != "NOT_XML"
-    return True
+    return not _is_young(found) or is_well_formed(content)
 
 
 def _is_young(found: os.stat_result) -> bool:
-    return time.time() - found.st_mtime < YOUNG_SECONDS
+    # Either way round: a file server's clock may be ahead of ours.
+    return abs(time.time() - found.st_mtime) < YOUNG_SECONDS
 
 
 def _taken(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
@@ -190,16 +187,14 @@ def _taken(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
 
 def take(enterprise: Enterprise, boxes: Boxes, one: Claimed) -> bool:
     """Take one file. Whether it is through; one that is not is left for another look. Raises OSError."""
-    path = boxes.taking / one.file_name
     try:
-        found = path.lstat()
-        content = read_plain(path, settings.RELAY_MAX_MESSAGE_BYTES)
+        content, found = read_found(boxes.taking / one.file_name, settings.RELAY_MAX_MESSAGE_BYTES)
     except FileNotFoundError:
         return False
     except NotReadError as refusal:
         digest = hashlib.sha256(f"{one.token}-{one.name}".encode(errors="replace")).hexdigest()
         reason = f"{printable(one.name)} {refusal.reason}"
-        _refuse(enterprise, boxes, one, found, digest=digest, code=refusal.code, reason=reason)
+        _refuse(enterprise, boxes, one, refusal.found, digest=digest, code=refusal.code, reason=reason)
         return True
     digest = hashlib.sha256(content).hexdigest()
     try:
@@ -377,22 +372,33 @@ def tell(enterprise: Enterprise, boxes: Boxes) -> int:
     news = DroppedFiling.unscoped.filter(enterprise=enterprise, told__lt=F("changes")).order_by("pk")
     count = 0
     for one in news.select_related("filing").prefetch_related("filing__receipts")[:MOST_STATES]:
-        filing = one.filing
-        status = (
-            CodeOption("deleted", _("已删除"), "")
-            if filing.deleted_at
-            else CodeOption(filing.status, str(FilingStatus(filing.status).label), "")
-        )
-        message_id, content = messages.state(
-            credit_code=enterprise.credit_code,
-            reference=one.reference,
-            change=one.changes,
-            filing=filing,
-            receipts=list(filing.receipts.all()),
-            status=status,
-        )
-        boxes.put_answer(file_name_of(messages.STATE, message_id), content)
-        # After the file: told twice it is the same file, never told it would be lost. What has changed since has a higher number.
-        DroppedFiling.unscoped.filter(pk=one.pk).update(told=one.changes)
-        count += 1
+        try:
+            _tell(enterprise, boxes, one)
+        except OSError:
+            raise
+        except Exception:
+            # The others are told; this one again and again, until the cause is gone.
+            log.exception("drop_not_told", enterprise_id=enterprise.pk, filing_id=one.filing_id)
+        else:
+            count += 1
     return count
+
+
+def _tell(enterprise: Enterprise, boxes: Boxes, one: DroppedFiling) -> None:
+    filing = one.filing
+    status = (
+        CodeOption("deleted", _("已删除"), "")
+        if filing.deleted_at
+        else CodeOption(filing.status, str(FilingStatus(filing.status).label), "")
+    )
+    message_id, content = messages.state(
+        credit_code=enterprise.credit_code,
+        reference=one.reference,
+        change=one.changes,
+        filing=filing,
+        receipts=list(filing.receipts.all()),
+        status=status,
+    )
+    boxes.put_answer(file_name_of(messages.STATE, message_id), content)
+    # After the file: told twice it is the same file, never told it would be lost. What has changed since has a higher number.
+    DroppedFiling.unscoped.filter(pk=one.pk).update(told=one.changes)

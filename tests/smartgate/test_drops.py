@@ -502,6 +502,24 @@ def test_telling_asks_for_what_is_new_alone(home, administrator, django_assert_n
         assert "dropped_filing_news" in news.explain()
 
 
+def test_a_state_that_cannot_be_told_keeps_no_other_waiting(home, administrator):
+    drop(home, package(home.name, draft(1), draft(2)))
+    first, second = Filing.unscoped.order_by("pk")
+    for filing in (first, second):
+        receipt_of(filing)
+    Filing.unscoped.filter(pk=first.pk).update(status_note="\x02")
+    tasks.take_drops()
+    assert [text(one, "SeqNo") for one in answers(home, "SGW303")] == [second.data_center_no]
+    Filing.unscoped.filter(pk=first.pk).update(status_note="")
+    tasks.take_drops()
+    assert len(answers(home, "SGW303")) == 2
+
+
+def test_a_file_from_a_clock_that_is_ahead_is_not_waited_for(home):
+    drop(home, b"<Package", age=-drops.YOUNG_SECONDS - 60)
+    assert names(home, "failed") == ["a.xml"]
+
+
 def test_filings_that_came_another_way_are_not_counted(home, administrator):
     filing = make_filing(administrator)
     services.declare_filing(actor=administrator, filing_id=filing.pk)
@@ -631,14 +649,14 @@ def test_a_file_that_cannot_be_read_is_its_own_trouble(home, administrator):
     drop(home, package(home.name, draft(1)))
     services.declare_filing(actor=administrator, filing_id=Filing.unscoped.get().pk)
     (home / "in" / "theirs.xml").write_bytes(b"x")
-    real = drops.read_plain
+    real = drops.read_found
 
-    def read_plain(path, limit):
+    def read_found(path, limit):
         if path.name.endswith("theirs.xml"):
             raise PermissionError(13, "Permission denied")
         return real(path, limit)
 
-    with mock.patch.object(drops, "read_plain", read_plain):
+    with mock.patch.object(drops, "read_found", read_found):
         drop(home, package(home.name, draft(2)), "b.xml")
     assert (names(home, "in"), names(home, "done"), len(answers(home, "SGW303"))) == (["theirs.xml"], ["a.xml", "b.xml"], 1)
 
