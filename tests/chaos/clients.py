@@ -40,10 +40,10 @@ class Outcome:
 
 
 class Client(threading.Thread):
-    """One user with one session, who takes plates from `plates` until there is none left."""
+    """One user with one session, who takes plates from `plates` until a None says that there are no more."""
 
     def __init__(
-        self, url: str, username: str, card: Path, plates: "queue.SimpleQueue[str]", outcome: Outcome, stop: threading.Event
+        self, url: str, username: str, card: Path, plates: "queue.SimpleQueue[str | None]", outcome: Outcome, stop: threading.Event
     ) -> None:
         super().__init__(name=username, daemon=True)
         self._card = OpenCard(CardFile.load(card))
@@ -56,11 +56,7 @@ class Client(threading.Thread):
         """Log in, and declare one filing after the other."""
         try:
             self._log_in()
-            while not self._stopped.is_set():
-                try:
-                    plate = self._plates.get_nowait()
-                except queue.Empty:
-                    return
+            while (plate := self._plates.get()) is not None and not self._stopped.is_set():
                 self._declare(plate)
         except _StoppedError:
             pass

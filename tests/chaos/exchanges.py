@@ -26,6 +26,11 @@ DISK_MEGABYTES = 64
 BALLAST = "ballast"
 #: How long such a thing lasts: some of the portal's tries fail, and others come after it.
 SECONDS = (1.0, 4.0)
+#: How long one that writes in place pauses at most: what lies untouched for longer passes for what its sender left (docs/adr/0108).
+IN_PLACE_SECONDS = (0.5, 1.0)
+IN_PLACE_TRIES = 4
+#: How long an answer is waited for that could be written so.
+ANSWER_SECONDS = 5.0
 #: What the broker may take for one answer; it is held up for longer at times.
 BROKER_TIMEOUT_SECONDS = 3
 
@@ -64,7 +69,7 @@ class DirectoryExchange:
 
     def faults(self) -> list[Fault]:
         disk: list[Fault] = [("disk of the exchange full", self._fill_disk, 2)] if self._has_disk else []
-        return [*disk, ("file half-written", self._write_half, 3)]
+        return [*disk, ("file half-written", self._write_half, 3), ("answer written in place", self._write_in_place, 3)]
 
     def _fill_disk(self, chance: random.Random) -> bool:
         ballast = self._root / BALLAST
@@ -94,6 +99,46 @@ class DirectoryExchange:
             return False
         self.halves.add(name)
         return True
+
+    def _write_in_place(self, chance: random.Random) -> bool:
+        """A partner that writes its answers under their names, and is held up in the middle of each; until the portal has looked."""
+        return any(self._is_read_in_place(chance) for _ in range(IN_PLACE_TRIES))
+
+    def _is_read_in_place(self, chance: random.Random) -> bool:
+        aside = self._take_an_answer()
+        if aside is None:
+            return False
+        whole, place = aside.read_bytes(), self._boxes / "InBox" / aside.name
+        middle = chance.randrange(1, len(whole))
+        try:
+            with place.open("wb", buffering=0) as file:
+                is_written = file.write(whole[:middle]) == middle
+                time.sleep(chance.uniform(*IN_PLACE_SECONDS))
+                is_written = is_written and file.write(whole[middle:]) == len(whole) - middle
+        except OSError:
+            is_written = False
+        if not is_written:
+            aside.replace(place)  # no room for it: whole after all, by the room that it had
+            return False
+        aside.unlink()
+        # Who takes it now has looked at it before: nobody is down.
+        until = time.monotonic() + 1
+        while place.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        return not place.exists()
+
+    def _take_an_answer(self) -> Path | None:
+        """An answer of customs that the portal has not read yet, taken out of its box; None when none comes for a while."""
+        taken = self._root / "taken"
+        taken.mkdir(exist_ok=True)
+        until = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < until:
+            for path in (self._boxes / "InBox").glob("*.xml"):
+                if not path.name.startswith(HALF):
+                    with contextlib.suppress(OSError):
+                        return path.rename(taken / path.name)
+            time.sleep(0.005)
+        return None
 
     def _some_file(self) -> bytes:
         for box in ("InBox", "SentBox"):

@@ -10,6 +10,7 @@ import random
 import secrets
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,12 @@ from tests.rabbitmq import IS_THERE, MISSING
 pytestmark = pytest.mark.chaos
 
 SETTLE_SECONDS = 90
+#: Filings are declared over so long a time, or a short run would be over before most faults; the last ones only as slowly as this while a
+#: fault has not happened yet, since some need something under way.
+SPREAD_SECONDS = 90
+HELD_BACK, HELD_BACK_SECONDS = 20, 4.0
 #: How long faults that have not happened yet are waited for when all is declared.
-FAULT_SECONDS = 240
+FAULT_SECONDS = 60
 #: Plates on which the simulator plays something else than plain acceptance: how many of a hundred.
 SCRIPTED = {"LAT": 2, "TWC": 6, "SWP": 6, "MUT": 3, "NRC": 5, "REJ": 4, "RFS": 2, "FAL": 2, "UNL": 4, "CLS": 5, "DEP": 4}
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -82,20 +87,24 @@ def test_whatever_dies_every_filing_arrives_exactly_once(kind: str, capsys: pyte
 
 def declare_under(stack: Stack, servers: list[object], seed: int, count: int) -> tuple[Outcome, Faults]:
     """All clients at work, the faults among them; ends when every filing is declared and everything runs again."""
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for plate in plates(count, random.Random(seed)):
-        waiting.put(plate)
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    left = deque(plates(count, random.Random(seed)))
     outcome, stop = Outcome(), threading.Event()
     clients = [Client(stack.url, name, card_of(stack.var_dir, name), waiting, outcome, stop) for name in USERNAMES]
     faults = Faults(stack, servers[0], servers[1], seed)  # type: ignore[arg-type]
     for client in clients:
         client.start()
     faults.start()
-    told = time.monotonic()
+    told = due = time.monotonic()
     until = told + FAULT_SECONDS
     try:
         while any(client.is_alive() for client in clients) or (faults.missing and faults.is_alive() and time.monotonic() < until):
-            time.sleep(0.2)
+            time.sleep(0.1)
+            while left and time.monotonic() >= due:
+                waiting.put(left.popleft())
+                due += HELD_BACK_SECONDS if faults.missing and len(left) <= min(count // 5, HELD_BACK) else SPREAD_SECONDS / count
+                if not left:
+                    _no_more(waiting)
             if any(client.is_alive() for client in clients):
                 until = time.monotonic() + FAULT_SECONDS
             if time.monotonic() - told > 20:
@@ -103,10 +112,16 @@ def declare_under(stack: Stack, servers: list[object], seed: int, count: int) ->
                 print(f"chaos: {len(outcome.declared)} of {count} declared", flush=True)
     finally:
         stop.set()
+        _no_more(waiting)
         faults.stop()
     for client in clients:
         client.join()
     return outcome, faults
+
+
+def _no_more(waiting: "queue.SimpleQueue[str | None]") -> None:
+    for _ in USERNAMES:
+        waiting.put(None)
 
 
 def settle(stack: Stack) -> set[str]:
