@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 _BEGINS = "Traceback (most recent call last):"
 _CHAINED = ("The above exception was the direct cause of", "During handling of the above exception")
+#: Around the traceback of another process, after the name of what carries it.
+_QUOTED = '"""'
 _OUTAGES = re.compile(
     "|".join(
         [
@@ -67,6 +69,6 @@ def _raised(lines: list[str]) -> list[str]:
                 found.pop()
             is_chained = False
             found.append(line[:300])
-        elif line.startswith(_CHAINED):
+        elif line.startswith(_CHAINED) or line == _QUOTED:
             is_chained = True
     return found

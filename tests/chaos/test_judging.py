@@ -74,6 +74,13 @@ def test_of_a_chain_the_last_counts_and_chains_do_not_run_together() -> None:
     assert logs.unexplained(raised("KeyError: 1") + outage + raised("KeyError: 2")) == ["KeyError: 1", "KeyError: 2"]
 
 
+def test_what_another_process_raised_counts_for_what_carried_it_here() -> None:
+    carried = raised("billiard.einfo.ExceptionWithTraceback: ")
+    assert logs.unexplained(f'{carried}"""\n{raised("KeyError: 1")}"""\n') == ["KeyError: 1"]
+    lost = raised("billiard.exceptions.WorkerLostError: Worker exited prematurely: signal 9 (SIGKILL) Job: 20.")
+    assert logs.unexplained(f'{carried}"""\n{lost}"""\n') == []
+
+
 def test_a_log_holds_lines_of_several_processes_and_may_end_anywhere() -> None:
     cut = raised("KeyError: 1").rpartition("KeyError")[0]
     said = json.dumps({"event": "relay_attempt", "level": "info"})
