@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -405,6 +405,19 @@ def test_two_workers_at_once_take_it_once(home):
     at_once(*[tasks.take_drops] * 4)
     tasks.take_drops()
     assert (Filing.unscoped.count(), DropFile.unscoped.count(), names(home, "done")) == (1, 1, ["a.xml"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_they_take_it_once_where_locks_do_not_reach(home):
+    """A shared disk that passes no locks on: the workers meet at the renames and in the database."""
+    for number in range(5):
+        (home / "in" / f"{number}.xml").write_bytes(package(home.name, draft(number)))
+    with mock.patch.object(Boxes, "alone", return_value=nullcontext(True)):
+        at_once(*[tasks.take_drops] * 4)
+    with mock.patch.object(boxes_module, "time", SimpleNamespace(time=lambda: time.time() + boxes_module.MOST_DELAY)):
+        tasks.take_drops()
+    assert (Filing.unscoped.count(), DropFile.unscoped.count(), claimed(home)) == (5, 5, [])
+    assert (len(names(home, "done")), len(answers(home))) == (5, 5)
 
 
 def test_later_states_and_receipts_are_told_once(home, administrator):
