@@ -25,7 +25,7 @@ FIRST_SHARE = 23
 #: Filled by SQL; their indexes are made afterwards.
 TABLES = ("smartgate_filing", "smartgate_filingreceipt")
 #: What an enterprise's users write, and what there is of their cards and signatures.
-WRITTEN = ("smartgate_filingreceipt", "smartgate_filingline", "smartgate_filing", "core_auditentry")
+WRITTEN = ("smartgate_storedcontents", "smartgate_filingreceipt", "smartgate_filingline", "smartgate_filing", "core_auditentry")
 CARDS = ("accounts_signatureevidence", "accounts_boundcard")
 
 # The two numbers that each filing follows from are its own and its vehicle's. 7919 is a prime, and no fleet is a multiple of it:
