@@ -1,5 +1,6 @@
 """The directories of one enterprise: a file is claimed before it is read, and never takes another's place (docs/adr/0113)."""
 
+import errno
 import fcntl
 import os
 import re
@@ -23,6 +24,9 @@ MOST_NAME_BYTES: Final = 180
 
 #: Older leftovers of writing come from a worker that was killed; nobody takes this long to write a file.
 LEFTOVER_SECONDS: Final = 3600
+
+#: What a file system says that knows no locks.
+_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 _CLAIMED = re.compile(r"([0-9]{1,12})-([0-9]{1,6})-([0-9a-f]{16})-(.+)", re.DOTALL)
 #: Bytes that no UTF-8 character begins with.
@@ -56,6 +60,8 @@ class Boxes:
         #: In `in`, so that claiming is a rename however the others are mounted.
         self.taking = self.inbox / ".taking"
         self.writing = self.answers / ".writing"
+        #: Whether `alone` holds the lock: then a name that is free stays free.
+        self._is_locked = False
 
     def make(self) -> None:
         """Have all of them there. Raises OSError."""
@@ -66,15 +72,23 @@ class Boxes:
     def alone(self) -> Iterator[bool]:
         """Whether nobody else is at this folder; then nobody will be before the end, or the death of this process. Raises OSError.
 
-        It saves work and keeps the order. What is done once is done once without it, too: not every shared disk passes locks on.
+        It saves work and keeps the order. What is done once is done once without it, too: not every shared disk passes locks on, and on
+        one that knows none everybody goes on as if alone.
         """
         with (self.taking / ".lock").open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_alone = True
+                self._is_locked = True
             except BlockingIOError:
-                is_alone = False
-            yield is_alone
+                yield False
+                return
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            try:
+                yield True
+            finally:
+                self._is_locked = False
 
     def claim(self, name: str) -> Claimed:
         """Take a file out of `in`: from here on nobody gives another one its name. Raises OSError, FileNotFoundError among them."""
@@ -103,13 +117,13 @@ class Boxes:
         flush(self.answers)
 
     def put_away(self, one: Claimed, box: Path, as_read: os.stat_result) -> None:
-        """Move a claimed file that is through, under its name when that is free. Whoever was quicker has moved it. Raises OSError.
+        """Move a claimed file that is through, under its name when that stays free. Whoever was quicker has moved it. Raises OSError.
 
         One that was written on since it was read (`as_read`) is left for the next look.
         """
         path = self.taking / one.file_name
         target = box / one.name
-        if os.path.lexists(target):
+        if not self._is_locked or os.path.lexists(target):
             target = box / f"{one.token}-{one.name}"
         try:
             found = path.lstat()
@@ -121,13 +135,15 @@ class Boxes:
         flush(box)
         flush(self.taking)
 
-    def forget(self, seconds: float) -> int:
-        """Delete files that have lain in done, failed and answers for so long, and leftovers of writing; gives how many. Raises OSError.
+    def forget(self, seconds: float) -> tuple[int, list[tuple[str, OSError]]]:
+        """Delete files that have lain in done, failed and answers for so long, and leftovers of writing.
 
-        Since when they lie there says their change time: the other one says when the sender wrote them. Directories stay.
+        Gives how many, and what could not be deleted. Since when they lie there says their change time: the other one says when the
+        sender wrote them. Directories stay. Raises OSError.
         """
         now = time.time()
         count = 0
+        kept: list[tuple[str, OSError]] = []
         for box, age in ((self.done, seconds), (self.failed, seconds), (self.answers, seconds), (self.writing, LEFTOVER_SECONDS)):
             with os.scandir(box) as entries:
                 for entry in entries:
@@ -138,7 +154,9 @@ class Boxes:
                             count += 1
                     except FileNotFoundError:
                         continue
-        return count
+                    except OSError as error:
+                        kept.append((entry.name, error))
+        return count, kept
 
 
 def cut(name: str) -> str:

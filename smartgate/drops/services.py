@@ -92,7 +92,11 @@ def forget_old() -> int:
     for enterprise, boxes in _folders():
         with _reported(enterprise):
             boxes.make()
-            count += boxes.forget(kept_for.total_seconds())
+            deleted, kept = boxes.forget(kept_for.total_seconds())
+            count += deleted
+            if kept:
+                name, first = kept[0]
+                log.warning("drop_not_deleted", enterprise_id=enterprise.pk, count=len(kept), file=printable(name), error=str(first))
     return count
 
 

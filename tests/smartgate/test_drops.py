@@ -1,7 +1,9 @@
 """The drop folder: drafts from other software, each file once, answered field by field, told what became of them (SGW-10)."""
 
+import errno
 import hashlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import pytest
 from django.db import connection
 from django.db.models import F
 from lxml import etree
+from structlog.testing import capture_logs
 
 from accounts.models import Enterprise
 from core.models import AuditEntry
@@ -418,6 +421,34 @@ def test_they_take_it_once_where_locks_do_not_reach(home):
         tasks.take_drops()
     assert (Filing.unscoped.count(), DropFile.unscoped.count(), claimed(home)) == (5, 5, [])
     assert (len(names(home, "done")), len(answers(home))) == (5, 5)
+
+
+@pytest.mark.parametrize("refusal", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_that_knows_no_locks_is_worked_on_all_the_same(home, refusal):
+    with mock.patch.object(boxes_module.fcntl, "flock", side_effect=OSError(refusal, "no locks here")):
+        for number in range(2):
+            drop(home, package(home.name, draft(number)))
+    assert (Filing.unscoped.count(), len(answers(home))) == (2, 2)
+    assert [name for name in names(home, "done") if not re.match("[0-9a-f]{16}-", name)] == [], "a free name may be taken the next moment"
+
+
+def test_one_file_that_cannot_be_deleted_keeps_no_other(home, settings):
+    settings.SMARTGATE_DROP_KEEP_DAYS = 90
+    for box, name in (("done", "a.xml"), ("done", "b.xml"), ("failed", "c.xml")):
+        (home / box).mkdir(exist_ok=True)
+        (home / box / name).write_bytes(b"x")
+    unlink = os.unlink
+
+    def refuses(path, **options):
+        if str(path).endswith("a.xml"):
+            raise PermissionError(errno.EPERM, "immutable")
+        unlink(path, **options)
+
+    with days_later(91), mock.patch.object(boxes_module.os, "unlink", refuses), capture_logs() as logs:
+        assert drops.forget_old() == 2
+    assert (names(home, "done"), names(home, "failed")) == (["a.xml"], [])
+    (told,) = [entry for entry in logs if entry["event"] == "drop_not_deleted"]
+    assert (told["count"], told["file"]) == (1, "a.xml")
 
 
 def test_later_states_and_receipts_are_told_once(home, administrator):
