@@ -54,16 +54,12 @@ def names_by_age(directory: Path) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-def read_plain(path: Path, limit: int) -> bytes:
-    """The bytes of an ordinary file of at most `limit` bytes; no link is followed, and nobody is waited for.
+def read_found(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
+    """The bytes of an ordinary file of at most `limit` bytes, and what the file was before it was read, for `delete_found`.
 
+    What was written to it since, the bytes may lack. No link is followed, and nobody is waited for.
     Raises NotReadError (NOT_A_FILE, TOO_LARGE) and OSError, FileNotFoundError among them.
     """
-    return read_found(path, limit)[0]
-
-
-def read_found(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
-    """As `read_plain`, and what the file was before it was read, for `delete_found`. What was written to it since, the bytes may lack."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise NotReadError("NOT_A_FILE", "is not an ordinary file", found)
@@ -82,10 +78,27 @@ def delete_found(path: Path, found: os.stat_result) -> bool:
     What is not there any more counts as deleted.
     """
     try:
-        now = path.lstat()
-        if (now.st_ino, now.st_size, now.st_mtime_ns) != (found.st_ino, found.st_size, found.st_mtime_ns):
+        if not _is_still(path, found):
             return False
         path.unlink()
     except FileNotFoundError:
         pass
     return True
+
+
+def move_found(path: Path, target: Path, found: os.stat_result) -> bool:
+    """Move what was found there, in the place of what `target` is; False when it has been written to or replaced since. Raises OSError.
+
+    What comes into a directory meanwhile goes with it.
+    """
+    if not _is_still(path, found):
+        return False
+    path.replace(target)
+    return True
+
+
+def _is_still(path: Path, found: os.stat_result) -> bool:
+    now = path.lstat()
+    if stat.S_ISDIR(found.st_mode):
+        return now.st_ino == found.st_ino
+    return (now.st_ino, now.st_size, now.st_mtime_ns) == (found.st_ino, found.st_size, found.st_mtime_ns)

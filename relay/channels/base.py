@@ -17,7 +17,7 @@ class Letter:
     """A message to send: always the same bytes for the same id.
 
     `is_repeat` says that it goes by itself, because no receipt came for a copy that was handed over: where that copy still waits for
-    the partner, another one is not needed. What somebody asked for, an operator or the partner, is none.
+    the partner, another one is not needed. What had ended and somebody asks for again, an operator or the partner, is none.
     """
 
     message_id: UUID
@@ -88,7 +88,7 @@ class Channel(Protocol):
         """Take away what has been stored; returns the names of those that are gone. `receive` reports the others again."""
 
     def set_aside(self, file: ReceivedFile) -> bool:
-        """Move away whole, unread, what must not be read; False when it cannot be moved, and `receive` reports it again.
+        """Move away whole, unread, what must not be read; False when it is not moved, and `receive` reports what lies there again.
 
         It takes up a bounded room, however often it comes: in a box it takes the place of what had the same `aside_name`, and a queue
         that is full takes no more.

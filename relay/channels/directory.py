@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from core.directories import NotReadError, delete_found, flush, names_by_age, read_found, write_whole
+from core.directories import NotReadError, delete_found, flush, move_found, names_by_age, read_found, write_whole
 from relay.channels.base import BoxedLetter, Letter, ReceivedFile, SendResult, printable
 from relay.conf import portions
 from relay.envelope import is_well_formed, type_and_id
@@ -36,7 +36,7 @@ HANDLED: Final = "handled"
 LEFTOVER_SECONDS: Final = 3600
 #: Threads that write a batch. Each waits for the disk, and the disk flushes for many at once (docs/adr/0032: 17 times as fast).
 WRITERS: Final = 16
-#: A file that was written to so short a time ago and breaks off may be in the middle of being written; it is looked at again.
+#: What was written to so short a time ago, and breaks off or is too large, may be in the middle of being written; it is looked at again.
 SETTLING_SECONDS: Final = 2.0
 #: How nearly every whole message ends: it need not be parsed to be known as one.
 _END: Final = b"</Package>"
@@ -44,7 +44,7 @@ _END: Final = b"</Package>"
 
 @dataclass(frozen=True, slots=True)
 class _Found(ReceivedFile):
-    """A file of InBox that was read, and what it was then: it goes only as long as it is that."""
+    """A file of InBox that was looked at, and what it was then: it goes only as long as it is that."""
 
     found: os.stat_result | None = None
 
@@ -113,14 +113,15 @@ class DirectoryChannel:
         except FileNotFoundError:
             return None
         except NotReadError as refusal:
+            if stat.S_ISREG(refusal.found.st_mode) and _is_young(refusal.found):
+                return None
             aside_name = _aside_name(name, refusal.found)
-            return ReceivedFile(name, refusal.found.st_size, None, refusal.code, f"{shown} {refusal.reason}", aside_name)
+            return _Found(name, refusal.found.st_size, None, refusal.code, f"{shown} {refusal.reason}", aside_name, found=refusal.found)
         except OSError as error:
             # Left where it is: an operator mends the permissions, and meanwhile the others are read.
             log.warning("inbox_file_unreadable", file=shown, error=str(error))
             return None
-        # Either way round: a file server's clock may be ahead of ours.
-        if abs(time.time() - found.st_mtime) < SETTLING_SECONDS and not _is_whole(content):
+        if _is_young(found) and not _is_whole(content):
             return None
         return _Found(name, len(content), content, found=found)
 
@@ -145,14 +146,18 @@ class DirectoryChannel:
         return is_gone
 
     def set_aside(self, file: ReceivedFile) -> bool:
-        """Move an unread file to FailBox; see Channel.set_aside."""
+        """Move an unread file to FailBox; see Channel.set_aside. What has been written to or replaced since is looked at again."""
+        if not isinstance(file, _Found) or file.found is None:
+            return False
         try:
-            (self.in_box / file.name).replace(self.fail_box / file.aside_name)
+            is_gone = move_found(self.in_box / file.name, self.fail_box / file.aside_name, file.found)
             flush(self.fail_box)
         except OSError as error:
             log.warning("inbox_file_not_set_aside", file=printable(file.name), error=str(error))
             return False
-        return True
+        if not is_gone:
+            log.info("inbox_file_changed", file=printable(file.name))
+        return is_gone
 
     def returned(self) -> list[BoxedLetter]:
         """Our letters in FailBox; see Channel.returned. Other names there are left alone."""
@@ -183,6 +188,11 @@ class DirectoryChannel:
 def _writers(_pid: int) -> ThreadPoolExecutor:
     """The threads of this process, which stay: starting them took longer than writing a small batch. A fork has none of its parent's."""
     return ThreadPoolExecutor(WRITERS, thread_name_prefix="relay-writer")
+
+
+def _is_young(found: os.stat_result) -> bool:
+    # Either way round: a file server's clock may be ahead of ours.
+    return abs(time.time() - found.st_mtime) < SETTLING_SECONDS
 
 
 def _is_whole(content: bytes) -> bool:

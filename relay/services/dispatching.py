@@ -7,7 +7,8 @@ under the same id again, and the partner drops the repeat. That is why an unknow
 import os
 import random
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,7 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from relay import metrics, registry
+from relay import lanes, metrics, registry
 from relay.channels import open_channel
 from relay.channels.base import BoxedLetter, Channel, Letter, SendResult
 from relay.envelope import RECEIPT_TYPE
@@ -30,7 +31,10 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 100
 #: First wait after an attempt that failed on our side; doubles up to RELAY_BACKOFF_MAX_SECONDS.
 ERROR_BACKOFF_SECONDS: Final = 1.0
-_BARRED: Final = "its earlier refusal lies in FailBox and cannot be moved"
+#: How long a batch with a message that begins anew waits for its turn at FailBox; much less than a lease.
+TURN_SECONDS: Final = 5.0
+_LIES_THERE: Final = "its earlier refusal lies in FailBox and cannot be moved"
+_NOT_LOOKED_FOR: Final = "its earlier refusal cannot be looked for"
 
 # The oldest unfinished message of a subject stands in the way of the younger ones, in whatever state it is (order is kept
 # per filing). A row that another worker holds is passed over, and looked at again after the lease. What an operator paused is
@@ -93,8 +97,8 @@ _RECORD = """
 class Claimed:
     """A message this worker may send until its lease runs out.
 
-    `sent_before`: a copy has gone at some time. `is_repeat`: it has, and this one goes because no receipt came for it; what an
-    operator sends again begins anew and is none (docs/adr/0107).
+    `sent_before`: a copy has gone at some time. `is_repeat`: it has, and this one goes because no receipt came for it, by itself or
+    because an operator does not wait; what had ended and is sent again begins anew and is none (docs/adr/0107).
     """
 
     id: int
@@ -135,19 +139,46 @@ def dispatch(partner: str) -> int:
 
 
 def _hand_over(channel: Channel, claimed: Sequence[Claimed]) -> list[SendResult]:
-    """Send these, except what begins anew while its earlier refusal lies there still."""
+    """Send these, except what begins anew while its earlier refusal lies there still, or may do so."""
     anew = {message.message_id for message in claimed if message.begins_anew}
-    barred = _still_refused(channel, anew) if anew else anew
+    barred = _barred(channel, claimed[0].partner, anew) if anew else {}
     going = [message for message in claimed if message.message_id not in barred]
     sent = iter(channel.send([Letter(message.message_id, message.message_type, message.content, message.is_repeat) for message in going]))
-    return [SendResult(AttemptOutcome.ERROR, _BARRED) if message.message_id in barred else next(sent) for message in claimed]
+    return [
+        SendResult(AttemptOutcome.ERROR, barred[message.message_id]) if message.message_id in barred else next(sent) for message in claimed
+    ]
 
 
-def _still_refused(channel: Channel, message_ids: set[UUID]) -> set[UUID]:
-    """Those of these messages whose earlier refusal cannot be put away.
+def _barred(channel: Channel, partner: str, message_ids: set[UUID]) -> Mapping[UUID, str]:
+    """Those of these messages that must not go yet, and why: their earlier refusal cannot be put away.
 
-    It was noted when it came. Left there, it would be taken for a word about the copy that goes now (docs/adr/0107).
+    It was noted when it came. Left there, or in the hands of one who collects refusals, it would be taken for a word about the copy
+    that goes now (docs/adr/0107).
     """
+    token = _wait_for_turn(partner)
+    if token is None:
+        return dict.fromkeys(message_ids, f"{_NOT_LOOKED_FOR}: another worker looks through FailBox")
+    try:
+        left = _put_away(channel, message_ids)
+        if not lanes.renew(_lane(partner), token):
+            return dict.fromkeys(message_ids, f"{_NOT_LOOKED_FOR}: it took longer than a lease")
+    except OSError as error:
+        return dict.fromkeys(message_ids, f"{_NOT_LOOKED_FOR}: {error}")
+    finally:
+        lanes.release(_lane(partner), token)
+    return dict.fromkeys(left, _LIES_THERE)
+
+
+def _wait_for_turn(partner: str) -> UUID | None:
+    """The token of a lease on looking through FailBox, or None when another worker keeps it for too long."""
+    until = time.monotonic() + TURN_SECONDS
+    while (token := lanes.take(_lane(partner))) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    return token
+
+
+def _put_away(channel: Channel, message_ids: set[UUID]) -> set[UUID]:
+    """Move away what lies in FailBox about these messages; returns those about which something stayed. Raises OSError."""
     noted = [letter for letter in channel.returned() if letter.message_id in message_ids]
     channel.forget_returned(noted)
     if not noted:
@@ -231,13 +262,27 @@ def backoff_seconds(attempts_before: int, first: float) -> float:
 def collect_returned(partner: str) -> int:
     """Mark what the partner's agent put into FailBox as refused; returns how many letters were dealt with.
 
-    Each in a transaction of its own; one whose hook fails stays in FailBox and is tried at the next sweep.
+    Each in a transaction of its own; one whose hook fails stays in FailBox and is tried at the next sweep. One worker at a time does
+    this, and none while what begins anew is looked up: what was found before says nothing about a copy that went since.
     """
     channel = open_channel(partner)
+    token = lanes.take(_lane(partner))
+    if token is None:
+        return 0
+    try:
+        return _collect_in_lane(partner, channel, token)
+    finally:
+        lanes.release(_lane(partner), token)
+
+
+def _collect_in_lane(partner: str, channel: Channel, token: UUID) -> int:
     done: list[BoxedLetter] = []
     for letter in channel.returned():
         try:
             with transaction.atomic():
+                # Nobody else can take the lane before this transaction ends.
+                if not lanes.renew(_lane(partner), token):
+                    break
                 message = (
                     OutboundMessage.objects.select_for_update()
                     .filter(partner=partner, message_id=letter.message_id)
@@ -250,8 +295,17 @@ def collect_returned(partner: str) -> int:
             log.exception("relay_returned_letter_failed", partner=partner, message_id=str(letter.message_id))
             continue
         done.append(letter)
-    channel.forget_returned(done)
+    is_ours = False
+    try:
+        is_ours = lanes.renew(_lane(partner), token)
+    finally:
+        # Not when another worker has taken over: under the same name a new refusal may lie there. This one is found again.
+        channel.forget_returned(done if is_ours else [])
     return len(done)
+
+
+def _lane(partner: str) -> str:
+    return f"returned:{partner}"
 
 
 def withdraw_refused(partner: str) -> int:

@@ -125,8 +125,12 @@ def _handle_together(messages: Sequence[InboundMessage], token: UUID) -> bool:
     """Whether all of them went through."""
     try:
         _run(messages, token)
-    except Exception as error:
-        log.info("relay_batch_taken_apart", messages=len(messages), error=repr(error))
+    except (MessageRefused, _LeaseLostError) as error:
+        log.info("relay_batch_refused", messages=len(messages), error=repr(error))
+        return False
+    except Exception:
+        # One by one they may all go through, and nothing else would say that there was anything.
+        log.warning("relay_batch_taken_apart", messages=len(messages), exc_info=True)
         return False
     return True
 

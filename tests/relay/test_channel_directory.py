@@ -181,6 +181,35 @@ class TestFilesWrittenInPlace:
         assert {bytes(row.content) for row in InboundMessage.objects.all()} == {first, content}
         assert not path.exists()
 
+    def test_what_is_too_large_waits_until_nobody_writes_to_it(self, path: Path, settings: Any) -> None:
+        settings.RELAY_MAX_MESSAGE_BYTES = 10
+        path.write_bytes(b"x" * 11)
+        assert services.receive("customs") == 0
+        age(path, directory.SETTLING_SECONDS)
+        assert services.receive("customs") == 1
+        assert inbound().reason_code == "TOO_LARGE"
+        assert not path.exists()
+
+    def test_what_takes_the_place_of_a_file_that_is_too_large_is_read(
+        self, path: Path, application: Application, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        content = receipt()
+        settings.RELAY_MAX_MESSAGE_BYTES = len(content)
+        path.write_bytes(content + b" ")
+        age(path, 60)
+        note = storing.note_unread
+
+        def note_and_replace(*words: Any) -> int | None:
+            path.with_suffix(".tmp").write_bytes(content)
+            path.with_suffix(".tmp").rename(path)
+            return note(*words)
+
+        monkeypatch.setattr(storing, "note_unread", note_and_replace)
+        services.receive("customs")
+        services.receive("customs")
+        assert application.events == ["STORED"]
+        assert not path.exists()
+
 
 def test_a_fork_sends_by_threads_of_its_own(tmp_path: Path) -> None:
     """Those of its parent are not there: what is given to them would never be written."""

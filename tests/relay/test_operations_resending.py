@@ -110,6 +110,18 @@ def test_what_waits_for_its_receipt_goes_at_once(boxes: Boxes) -> None:
     assert set(boxes.out_files()) == {message.file_name}
 
 
+def test_what_waits_for_its_receipt_is_still_a_repeat_and_a_refusal_ends_it(boxes: Boxes, application: Application) -> None:
+    """Nothing has been said of it yet: what is said before the copy goes is about the one that it repeats, and is news."""
+    message = queue()
+    services.dispatch("customs")
+    again(message)
+    (claimed,) = dispatching.claim("customs", uuid4())
+    assert claimed.is_repeat
+    boxes.put(technical(message.message_id, result="REJECTED", code="SCHEMA"))
+    services.receive("customs")
+    assert outbound(message).state == OutboundState.REFUSED
+
+
 def test_what_failed_on_our_side_goes_at_once() -> None:
     message = queue()
     OutboundMessage.objects.filter(pk=message.pk).update(due_at=timezone.now() + timedelta(hours=1), attempts=5)

@@ -4,8 +4,9 @@ What concerns every channel stands in `channel_contract.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -223,6 +224,104 @@ def test_what_is_being_emptied_is_not_resent(old: OutboundMessage) -> None:
         assert not resending.done()
     assert resending.result(SECONDS) == ResendOutcome.EMPTIED
     assert send() == 0
+
+
+# -- a refusal and what goes anew ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused_before(boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> OutboundMessage:
+    """A refused message that may go again; its refusal lies in FailBox still."""
+    monkeypatch.setattr(registry, "_outbound", {"SGW101": replace(registry._outbound["SGW101"], on_requeued=lambda ref, at: None)})
+    monkeypatch.setattr(dispatching, "TURN_SECONDS", 0.0)
+    message = queue()
+    send()
+    boxes.take_all()
+    boxes.put(technical(message.message_id, result="REJECTED", code="SCHEMA"))
+    services.receive("customs")
+    (boxes.home / "FailBox" / message.file_name).write_bytes(bytes(message.content))
+    return message
+
+
+def take_over() -> None:
+    """As if who looks through FailBox had been held up for longer than a lease."""
+    Lane.objects.filter(name="returned:customs").update(leased_until=timezone.now() - timedelta(seconds=1))
+
+
+RETURNED = "relay.channels.directory.DirectoryChannel.returned"
+
+
+@pytest.mark.parametrize("is_held_up", [False, True])
+def test_a_refusal_in_somebodys_hands_does_not_end_what_goes_anew(
+    boxes: Boxes, application: Application, refused_before: OutboundMessage, is_held_up: bool
+) -> None:
+    def begin_anew() -> None:
+        assert resend(refused_before) == ResendOutcome.QUEUED
+        if is_held_up:
+            take_over()
+        send()
+
+    with meanwhile(RETURNED, begin_anew, after=True):
+        services.collect_returned("customs")
+    make_due(refused_before)
+    send()
+    services.collect_returned("customs")
+    assert outbound(refused_before).state == OutboundState.SENT
+    assert boxes.names("FailBox/handled") == list(boxes.out_files()) == [refused_before.file_name]
+    assert len(application.refused) == 1
+
+
+def test_a_new_refusal_is_not_put_away_for_the_old_one(
+    boxes: Boxes, application: Application, refused_before: OutboundMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same name; who found the old one was held up, and puts away nothing."""
+
+    def begin_anew_and_refuse() -> None:
+        assert resend(refused_before) == ResendOutcome.QUEUED
+        take_over()
+        send()
+        (boxes.home / "OutBox" / refused_before.file_name).rename(boxes.home / "FailBox" / refused_before.file_name)
+
+    renew, calls = lanes.renew, count(1)
+
+    def renew_too_late(*words: Any) -> bool:
+        if next(calls) == 2:  # the letter was dealt with, and is to be put away
+            begun(begin_anew_and_refuse).result(SECONDS)
+        return renew(*words)
+
+    monkeypatch.setattr(lanes, "renew", renew_too_late)
+    services.collect_returned("customs")
+    services.collect_returned("customs")
+    assert outbound(refused_before).state == OutboundState.REFUSED
+    assert len(application.refused) == 2
+
+
+def test_what_goes_anew_waits_for_its_turn_at_fail_box(
+    boxes: Boxes, refused_before: OutboundMessage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resend(refused_before)
+    token = lanes.take("returned:customs")
+    assert token is not None
+    assert services.collect_returned("customs") == 0, "one looks at a time"
+    send()
+    assert boxes.out_files() == {}
+    make_due(refused_before)
+    monkeypatch.setattr(dispatching, "TURN_SECONDS", SECONDS)
+    monkeypatch.setattr(dispatching.time, "sleep", lambda _: lanes.release("returned:customs", token))
+    send()
+    assert list(boxes.out_files()) == [refused_before.file_name]
+
+
+def test_who_was_held_up_before_the_copy_goes_does_not_send_it(boxes: Boxes, refused_before: OutboundMessage) -> None:
+    def collect() -> None:
+        take_over()
+        assert lanes.take("returned:customs") is not None
+
+    resend(refused_before)
+    with meanwhile(RETURNED, collect, after=True):
+        send()
+    assert boxes.out_files() == {}
+    assert outbound(refused_before).is_to_go_again
 
 
 # -- lanes --------------------------------------------------------------------------------------------

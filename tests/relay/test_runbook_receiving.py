@@ -3,15 +3,16 @@
 import re
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from structlog.testing import capture_logs
 
 from relay import services
 from relay.models import InboundMessage, InboundState
+from relay.registry import MessageRefused
 from relay.services import handling
 from tests.relay.channel_contract import expire_leases
 from tests.relay.commands import typed
@@ -132,6 +133,38 @@ def test_a_worker_is_held_up(boxes: Boxes, application: Application, monkeypatch
     row("lease-lost").logged(log, "relay_lease_lost")
     assert inbound().state == InboundState.HANDLED
     assert inbound().attempts == 2
+
+
+@tries("batch-taken-apart")
+def test_what_is_handled_together_fails_and_each_by_itself_does_not(
+    boxes: Boxes, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a deadlock: nothing else would say that there was one."""
+    for number in (1, 2):
+        boxes.put(receipt(number=number))
+    run = handling._run_in_transaction
+
+    def deadlock(messages: Sequence[InboundMessage], token: UUID) -> list[str]:
+        monkeypatch.setattr(handling, "_run_in_transaction", run)
+        raise OperationalError("deadlock detected")
+
+    monkeypatch.setattr(handling, "_run_in_transaction", deadlock)
+    with capture_logs() as log:
+        services.receive("customs")
+    here = row("batch-taken-apart")
+    here.logged(log, "relay_batch_taken_apart")
+    assert "exception" in here.codes(1)
+    assert [entry["exc_info"] for entry in log if entry["event"] == "relay_batch_taken_apart"] == [True], "with its traceback"
+    assert "relay_handler_failed" not in {entry["event"] for entry in log}
+    assert application.events == ["STORED"] * 2
+
+
+def test_a_refused_message_in_a_batch_is_told_once(boxes: Boxes, application: Application) -> None:
+    application.problem = MessageRefused("NO_ORIGINAL", "speaks of nothing of ours")
+    boxes.put(receipt())
+    with capture_logs() as log:
+        services.receive("customs")
+    assert [entry["event"] for entry in log if entry["log_level"] == "warning"] == ["relay_quarantined"]
 
 
 @tries("batch-unreadable")

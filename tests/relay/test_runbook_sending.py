@@ -204,6 +204,8 @@ def test_one_partner_s_trouble_stops_neither_the_others_nor_its_own_other_jobs(b
     boxes.take_all()
     make_due(messages["customs"])
     going = {"customs"}
+    resent = queue(3, partner="ccpit")
+    OutboundMessage.objects.filter(pk=resent.pk).update(sent_at=timezone.now())
     with capture_logs() as log:
         if wrong == "PermissionError":
             services.receive("ccpit")  # makes its boxes
@@ -218,9 +220,11 @@ def test_one_partner_s_trouble_stops_neither_the_others_nor_its_own_other_jobs(b
     assert outbound(refused_one).state == OutboundState.REFUSED
     assert {code for code, message in messages.items() if outbound(message).last_sent_at} == going
     assert attempts(messages["customs"]) == [("sent", "")] * 2
+    assert [outcome for outcome, _ in attempts(resent)] == ["error"] * (len(going) - 1), "what goes anew waits until FailBox can be read"
     settings.RELAY_PARTNERS = {code: {"channel": "directory"} for code in ("ccpit", "customs")}
+    make_due(resent)
     tasks.sweep()
-    assert outbound(messages["ccpit"]).state == OutboundState.SENT
+    assert {outbound(message).state for message in (messages["ccpit"], resent)} == {OutboundState.SENT}
 
 
 @tries("job-failed")
@@ -302,6 +306,20 @@ def test_an_earlier_refusal_cannot_be_put_away(boxes: Boxes, application: Applic
     services.collect_returned("customs")
     assert outbound(message).state == OutboundState.SENT
     assert len(application.refused) == 1, "told once"
+
+
+@tries("refusal-not-looked-for", FAILING)
+def test_fail_box_cannot_be_read_when_something_goes_anew(boxes: Boxes) -> None:
+    """What goes for the first time goes all the same."""
+    message, other = queue(1), queue(2)
+    services.receive("customs")  # makes the boxes
+    OutboundMessage.objects.filter(pk=message.pk).update(sent_at=timezone.now())
+    with without_rights(boxes.home / "FailBox", 0o300):
+        assert services.dispatch("customs") == 2
+    assert list(boxes.out_files()) == [other.file_name]
+    assert outbound(message).lease_token is None
+    assert told_of("refusal-not-looked-for").endswith(f"'{boxes.home / 'FailBox'}'")
+    goes_now(boxes, message)
 
 
 # -- The partner does not answer ------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 A message that has ended begins anew: it is queued, goes out, and waits for its receipt like any other. The partner drops the repeat
 and sends the receipt it sent before; that one counts again (`relay.services.repeats`). One that had been delivered waits once, and no
-longer: silence cannot take back what the partner has said (docs/adr/0095). Whether a refused one may go is for
-the application to say, which has told its users so (`registry.register_outbound`, `on_requeued`).
+longer: silence cannot take back what the partner has said (docs/adr/0095). One that still waits for its receipt is a repeat,
+only earlier (docs/adr/0107). Whether a refused one may go is for the application to say, which has told its users so
+(`registry.register_outbound`, `on_requeued`).
 """
 
 from collections.abc import Iterator
