@@ -33,6 +33,7 @@ class Import(models.Model):
     created_at = models.DateTimeField(_("上传时间"))
     expires_at = models.DateTimeField(_("保留到"))
     file_name = models.CharField(_("文件名"), max_length=200)
+    #: Of the bytes as they were uploaded: which file it was, for an audit; no query reads it. The audit entry has it, too.
     sha256 = models.CharField(max_length=64)
     state = models.CharField(_("状态"), max_length=10, choices=ImportState.choices, default=ImportState.CHECKING)
     #: Why the workbook cannot be read at all, for the user.
@@ -88,7 +89,7 @@ class ImportFile(models.Model):
     enterprise = models.ForeignKey("accounts.Enterprise", on_delete=models.PROTECT, related_name="+", db_index=False)
     upload = models.OneToOneField(Import, on_delete=models.CASCADE, related_name="file")
     content = models.BinaryField()
-    #: The same with its errors marked; empty while there are none.
+    #: The same with its errors marked; with all filings until some are stored, then with the wrong ones alone. Empty where there is none.
     marked = models.BinaryField(default=b"")
 
     objects: ClassVar[Any] = TenantManager.from_queryset(TenantQuerySet)()
@@ -113,7 +114,7 @@ class ImportedFiling(models.Model):
     row = models.PositiveIntegerField(_("行号"))
     #: Cleaned header and lines; None for one with errors.
     contents = models.JSONField(null=True)
-    #: Of `contents`; "" without them.
+    #: Of `contents`; "" without them, and for what was checked before there were digests.
     digest = models.CharField(max_length=64, blank=True, default="")
     #: [row, column from 0 or None, label, message] each.
     problems = models.JSONField(default=list)
@@ -135,7 +136,10 @@ class ImportedFiling(models.Model):
 
 
 class StoredContents(models.Model):
-    """What was stored from workbooks, by its digest: kept with the filing, whatever becomes of the workbook (docs/adr/0116)."""
+    """What was stored from workbooks, by its digest: kept with the filing, whatever becomes of the workbook (docs/adr/0116).
+
+    It counts until the filing is deleted.
+    """
 
     enterprise = models.ForeignKey("accounts.Enterprise", on_delete=models.PROTECT, related_name="+", db_index=False)
     digest = models.CharField(max_length=64)

@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.rights import Right
 from core import audit, broker, locks
 from core.workflow import ActionRefused
-from smartgate.importing import checking, documents, workbook
+from smartgate.importing import checking, documents, queries, workbook
 from smartgate.importing.models import WORKING, Import, ImportedFiling, ImportFile, ImportState, StoredContents
 from smartgate.services import create_filings
 
@@ -74,18 +74,25 @@ def upload(*, actor: User, file_name: str, content: bytes) -> Import:
     return made
 
 
-def store(*, actor: User, import_id: int) -> Import:
+def store(*, actor: User, import_id: int, doubles: int = 0) -> Import:
     """暂存全部: have a worker store all filings without errors as drafts. Asked twice it is done once.
 
-    Raises Import.DoesNotExist when it is not the actor's, ActionRefused while it is not checked or holds nothing to store.
+    Raises Import.DoesNotExist when it is not the actor's, ActionRefused while it is not checked or holds nothing to store, or when more
+    filings would be there twice than the `doubles` that the actor was told of.
     """
     known: Import = Import.objects.for_user(actor).get(pk=import_id)
     with transaction.atomic():
+        # Of two with the same contents that are stored at once, the second sees the first.
+        locks.hold("smartgate.import", [str(known.enterprise_id)])
         one: Import = Import.unscoped.select_for_update(of=("self",)).get(pk=known.pk)
         if one.state in (ImportState.STORING, ImportState.STORED):
             return one
         if one.state != ImportState.CHECKED or not one.good_count:
             raise ActionRefused(_("该文件没有可以暂存的单据。请改正错误后重新上传。"))
+        if (count := len(queries.rows_doubled(actor, one))) > doubles:
+            raise ActionRefused(
+                _("还没有暂存：有 %(count)s 票与已暂存或正在暂存的单据内容完全相同。请核对后再决定是否仍要暂存。") % {"count": count}
+            )
         one.state, one.stored_by, one.progress, one.attempts = ImportState.STORING, actor, 0, 0
         one.lease = one.lease_until = None
         # Not lost while it is being worked on, or wanted for declaring.
@@ -321,6 +328,7 @@ def _store_portion(one: Import, lease: UUID, actor: User) -> bool:
         StoredContents.unscoped.bulk_create(
             StoredContents(enterprise_id=one.enterprise_id, digest=row.digest, filing=filing)
             for row, filing in zip(todo, filings, strict=True)
+            if row.digest
         )
         done = ImportedFiling.unscoped.filter(upload=one, filing__isnull=False).count()
         _update(one.pk, lease, progress=done)

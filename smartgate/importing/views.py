@@ -14,6 +14,7 @@ from django.views import generic
 
 from accounts.models import User
 from accounts.rights import Right
+from core.forms.lines import small_number
 from core.http import leave_page, wants_part
 from core.listing.export import XLSX_TYPE
 from core.tenancy import get_for_user
@@ -85,11 +86,12 @@ class TemplateView(ImportPage, generic.View):
 
 
 def _state_context(user: User, one: Import) -> dict[str, Any]:
-    doubles = queries.rows_stored_before(user, one) if one.state == ImportState.CHECKED else ()
+    doubles = queries.rows_doubled(user, one) if one.state == ImportState.CHECKED else ()
     return {
         "upload": one,
         "can_declare": user.has_right(Right.SMARTGATE_DECLARE),
         "problems": queries.problems_of(one) if one.bad_count else (),
+        "has_marked": bool(one.bad_count) and queries.has_marked(user, one),
         "shown_problems": queries.SHOWN_PROBLEMS,
         "double_count": len(doubles),
         "double_rows": some(doubles),
@@ -150,7 +152,7 @@ class StoreView(ImportPage, generic.View):
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         try:
-            services.store(actor=self.user, import_id=self.stored.pk)
+            services.store(actor=self.user, import_id=self.stored.pk, doubles=small_number(request.POST.get("doubles", "")) or 0)
         except ActionRefused as refusal:
             messages.error(request, str(refusal))
         return HttpResponseRedirect(reverse("smartgate:import", args=[pk]))

@@ -1,6 +1,13 @@
+"""Contents that were stored are known again; what was stored from before has no marked workbook without it (docs/adr/0116)."""
+
 import django.db.models.deletion
 import django.db.models.manager
 from django.db import migrations, models
+
+
+def forget_whole_sheets(apps, schema_editor):
+    """A marked workbook from before still has what was stored from it; the page would say that it has not."""
+    apps.get_model("smartgate", "ImportFile").unscoped.filter(upload__stored_by__isnull=False).update(marked=b"")
 
 
 class Migration(migrations.Migration):
@@ -39,4 +46,5 @@ class Migration(migrations.Migration):
                 ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
+        migrations.RunPython(forget_whole_sheets, migrations.RunPython.noop),
     ]

@@ -2,19 +2,21 @@
 
 import io
 from datetime import timedelta
+from importlib import import_module
 from unittest import mock
 
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from core.models import AuditEntry
 from core.workflow import ActionRefused
 from smartgate import tasks
-from smartgate.importing import services
-from smartgate.importing.models import Import, ImportedFiling, ImportFile
+from smartgate.importing import queries, services
+from smartgate.importing.models import Import, ImportedFiling, ImportFile, StoredContents
 from smartgate.models import Filing, FilingLine
-from smartgate.services import snapshot
+from smartgate.services import delete_filing, snapshot
 from tests.races import at_once, meanwhile, refusals
 from tests.smartgate.factories import CONTAINER_LINE, LINE, line, make_filing, make_import
 from tests.smartgate.workbooks import PLACES, filing_rows, imported, problems_in, sheet_of
@@ -116,7 +118,7 @@ def test_the_same_contents_again_are_warned_of_by_row(operator, operator_client)
     services.work(first.pk)
     again = imported(operator, made([*filing_rows({"bind_key_info": "辽B77777"}), *good(2)]))
     page = page_of(operator_client, again)
-    assert "有 2 票（第 3、4 行）与以前导入并暂存的单据内容完全相同，再次暂存会产生重复的单据" in page
+    assert "有 2 票（第 3、4 行）与以前导入并暂存（或正在暂存）的单据内容完全相同，再次暂存会产生重复的单据" in page
     assert "仍要暂存" in page
     assert "再次暂存会产生重复的单据" not in page_of(operator_client, imported(operator, made(filing_rows({"bind_key_info": "辽B77777"}))))
 
@@ -129,8 +131,60 @@ def test_what_was_stored_is_known_when_the_workbook_is_gone(operator, operator_c
     again = imported(operator, made(good(2)))
     assert "有 2 票（第 2、3 行）" in page_of(operator_client, again)
     # A draft that was thrown away is no double.
-    Filing.unscoped.order_by("pk").first().delete()
+    delete_filing(actor=operator, filing_id=Filing.unscoped.order_by("pk").first().pk)
     assert "有 1 票（第 3 行）" in page_of(operator_client, again)
+
+
+def test_what_is_just_being_stored_is_known_before_its_first_draft(operator, operator_client):
+    first, second = imported(operator, made(good(3))), imported(operator, made(good(2)))
+    services.store(actor=operator, import_id=first.pk)
+    assert not Filing.unscoped.exists()
+    page = page_of(operator_client, second)
+    assert "有 2 票（第 2、3 行）" in page
+    assert '<input type="hidden" name="doubles" value="2">' in page
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, imported(operator, made(filing_rows({"bind_key_info": "辽B77777"}))))
+
+
+def test_a_page_that_told_of_fewer_doubles_stores_nothing(operator, operator_client):
+    """Both pages were shown while neither was stored; after the click on the one, the click on the other asks first."""
+    first, second = imported(operator, made(good(3))), imported(operator, made(good(2)))
+    for one in (first, second):
+        assert 'name="doubles"' not in page_of(operator_client, one)
+    operator_client.post(f"/smartgate/import/{first.pk}/store/")
+    address = f"/smartgate/import/{second.pk}/store/"
+    for told in ({}, {"doubles": "1"}, {"doubles": "两"}):
+        page = operator_client.post(address, told, follow=True).content.decode()
+        assert "还没有暂存：有 2 票与已暂存或正在暂存的单据内容完全相同" in page
+        assert "仍要暂存" in page
+        second.refresh_from_db()
+        assert second.state == "checked"
+    services.work(first.pk)
+    with pytest.raises(ActionRefused, match="有 2 票"):
+        services.store(actor=operator, import_id=second.pk)
+    operator_client.post(address, {"doubles": "2"})
+    assert stored(second).state == "stored"
+    assert Filing.unscoped.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_stored_at_once_the_second_asks(operator):
+    first, second = imported(operator, made(good(2))), imported(operator, made(good(2)))
+    with meanwhile(
+        "smartgate.importing.services.queries.rows_doubled", lambda: services.store(actor=operator, import_id=second.pk), after=True
+    ) as other:
+        services.store(actor=operator, import_id=first.pk)
+    assert refusals(other) == 1
+    assert sorted(Import.unscoped.values_list("pk", "state")) == [(first.pk, "storing"), (second.pk, "checked")]
+
+
+def test_what_was_checked_before_there_were_digests_is_no_double(operator, operator_client):
+    one, another = imported(operator, made(good(1))), imported(operator, made(filing_rows({"bind_key_info": "辽B77777"})))
+    ImportedFiling.unscoped.update(digest="")
+    services.store(actor=operator, import_id=one.pk)
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, another)
+    services.work(one.pk)
+    assert not StoredContents.unscoped.exists()
+    assert "再次暂存会产生重复的单据" not in page_of(operator_client, another)
 
 
 def test_what_another_enterprise_stored_is_no_double(operator, other_operator, operator_client):
@@ -189,7 +243,35 @@ def test_a_workbook_that_cannot_be_read_again_is_not_handed_out_whole(operator, 
     with mock.patch.object(services.workbook, "opened", side_effect=services.workbook.WorkbookRefused("x")):
         services.work(one.pk)
     assert Filing.unscoped.count() == 1
-    assert operator_client.get(f"/smartgate/import/{one.pk}/marked.xlsx").status_code == 404
+    assert_nothing_is_handed_back(operator_client, one)
+
+
+def assert_nothing_is_handed_back(client, one):
+    assert client.get(f"/smartgate/import/{one.pk}/marked.xlsx").status_code == 404
+    page = page_of(client, one)
+    assert "marked.xlsx" not in page
+    assert "只含有误的单据" not in page
+    assert "没有可下载的错误文件。请在原来的文件中改正有误的单据" in page
+
+
+def test_whole_sheets_from_before_are_not_handed_out(operator, operator_client):
+    """What was stored from before migration 0014 left the marked workbook with all of its rows."""
+    before, after = imported(operator, made([*good(1), *BAD])), imported(operator, made(BAD))
+    whole = bytes(ImportFile.unscoped.get(upload=before).marked)
+    services.store(actor=operator, import_id=before.pk)
+    services.work(before.pk)
+    ImportFile.unscoped.filter(upload=before).update(marked=whole)
+    import_module("smartgate.migrations.0014_stored_contents").forget_whole_sheets(apps, None)
+    assert_nothing_is_handed_back(operator_client, before)
+    assert operator_client.get(f"/smartgate/import/{after.pk}/marked.xlsx").status_code == 200
+
+
+def test_errors_that_are_not_shown_are_promised_only_where_they_can_be_had(operator, operator_client, monkeypatch):
+    monkeypatch.setattr(queries, "SHOWN_PROBLEMS", 1)
+    one = imported(operator, made([*BAD, *BAD]))
+    assert "共 2 处，下面列出前 1 处。全部错误见错误文件。" in page_of(operator_client, one)
+    ImportFile.unscoped.filter(upload=one).update(marked=b"")
+    assert "全部错误见错误文件" not in page_of(operator_client, one)
 
 
 def test_what_expired_goes_with_its_files_and_leaves_its_filings(operator):
