@@ -12,7 +12,7 @@ from relay.models import CONTRADICTS_REFUSAL
 from smartgate.contents import LINE_NAMES
 from smartgate.messages import HEADER_CONTENTS, LINE_FIELDS
 from smartgate.models import Filing, FilingLine, FilingStatus
-from smartgate.states import EDITABLE, ChangeAnswer, Event
+from smartgate.states import EDITABLE, HELD, ChangeAnswer, Event
 
 _ABOUT: Final = "filing {trip_no} (SeqNo {data_center_no}, {status})"
 _CHANGE: Final = "version {number} ({function}) of " + _ABOUT
@@ -212,6 +212,15 @@ CHECKS: Final = (
          WHERE change.outcome = 'not_sent' AND receipt.event <> %(rejected)s AND NOT receipt.applied AND NOT receipt.disowned
          GROUP BY filing.id, change.id
         UNION ALL
+        SELECT DISTINCT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               receipt.event
+          FROM relay_outboundmessage AS message
+          JOIN smartgate_filingversion AS change ON change.message_id = message.message_id
+          JOIN smartgate_filing AS filing ON filing.id = change.filing_id
+          JOIN smartgate_filingreceipt AS receipt ON receipt.filing_id = filing.id AND receipt.version = change.number
+         WHERE message.state = 'refused' AND change.outcome = 'rejected'
+           AND receipt.event = %(accepted)s AND NOT receipt.applied AND NOT receipt.disowned
+        UNION ALL
         SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
                answer.message_type
           FROM relay_inboundmessage AS answer
@@ -224,7 +233,26 @@ CHECKS: Final = (
         _CHANGE,
         "customs' exchange refused its message {message_id}, and customs has answered it: {events}. Nobody can change or void the filing",
         "ask customs by SeqNo which version it holds. If this one: " + SETTLE + "; if not: " + SETTLE_NOT,
-        {"rejected": ChangeAnswer.REJECTED.value, "contradicts": CONTRADICTS_REFUSAL},
+        {"accepted": ChangeAnswer.ACCEPTED.value, "rejected": ChangeAnswer.REJECTED.value, "contradicts": CONTRADICTS_REFUSAL},
+    ),
+    Check(
+        "smartgate.change_accepted_since",
+        """
+        SELECT filing.trip_no, filing.data_center_no, filing.status, change.number, change.function, change.message_id,
+               max(receipt.event_time) AS accepted_at
+          FROM smartgate_filingreceipt AS receipt
+          JOIN smartgate_filing AS filing ON filing.id = receipt.filing_id
+          JOIN smartgate_filingversion AS change ON change.filing_id = filing.id AND change.number = receipt.version
+          LEFT JOIN relay_outboundmessage AS message ON message.message_id = change.message_id
+         WHERE receipt.event = %(accepted)s AND NOT receipt.applied AND NOT receipt.disowned AND change.outcome = 'rejected'
+           AND coalesce(message.state, '') <> 'refused' AND filing.status = ANY(%(held)s) AND filing.version < change.number
+         GROUP BY filing.id, change.id
+         ORDER BY change.id
+        """,
+        _CHANGE,
+        "customs has rejected it, and accepted it as well ({accepted_at:%Y-%m-%d %H:%M:%S %Z}); the filing stays as it was",
+        "ask customs by SeqNo which version it holds. If this one: " + SETTLE + "; if not, nothing: found until the filing has passed",
+        {"accepted": ChangeAnswer.ACCEPTED.value, "held": sorted(HELD)},
     ),
     Check(
         "smartgate.change_not_taken_over",

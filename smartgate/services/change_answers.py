@@ -6,7 +6,8 @@
 | was overtaken by 已办结, 人工办结 or 已口岸离场 | what customs did before that still counts; later: kept, no effect | noted |
 | was overtaken by 退单, or by another version that customs holds | kept, no effect | noted |
 | never got there, by the word of customs' exchange | kept until customs was asked | noted: customs agrees that nothing was changed |
-| has its answer | kept, no effect | kept, no effect |
+| was rejected | kept until customs was asked | kept, no effect |
+| was accepted | kept, no effect | kept, no effect |
 """
 
 from datetime import datetime
@@ -83,6 +84,8 @@ def apply_answer(filing: Filing, *, answer: str, number: int, in_reply_to: UUID 
         return _("该回执针对第 %(version)s 版变更或删单，本单据没有这一版。") % {"version": number}
     if change.outcome == Outcome.NOT_SENT and (answer != states.ChangeAnswer.REJECTED or contradictions.kept(filing, number).exists()):
         return _("该版未送达海关（发往内网失败），与本回执矛盾，待平台向海关核实。")
+    if change.outcome == Outcome.REJECTED and answer == states.ChangeAnswer.ACCEPTED:
+        return _("海关曾退回该版，与本回执矛盾，待平台向海关核实。")
     if change.outcome not in (Outcome.WAITING, Outcome.OVERTAKEN, Outcome.NOT_SENT):
         return _("该版已有结果“%(outcome)s”，本回执不再改变。") % {"outcome": change.get_outcome_display()}
     if answer == states.ChangeAnswer.REJECTED:

@@ -212,7 +212,7 @@ def _check_may_change(filing: Filing, action: states.Action, lock_version: int |
     require_may_ask(filing, action)
     if contradictions.changes().filter(filing=filing).exists():
         raise ActionRefused(
-            _("海关已对该票一份发往内网失败的变更或删单作出回执，两者矛盾，不能再%(doing)s。请先查看回执并联系平台客服核实。")
+            _("海关已对该票一份未生效的变更或删单作出回执，与此前的通知矛盾，不能再%(doing)s。请先查看回执并联系平台客服核实。")
             % {"doing": action.label}
         )
     if lock_version is not None and filing.lock_version != lock_version:

@@ -1,8 +1,8 @@
 """Where customs has answered what its own exchange says it refused (docs/adr/0004, 0117).
 
 Customs may hold it: until somebody has asked (`smartgate.services.settling`), nothing may double it or lose it. An answer that rejects
-what was sent agrees with the exchange, and one that customs disowned when it was asked counts no more; neither does one that has taken
-effect. A technical receipt that says "stored" after a refusal is such an answer, too.
+what was sent agrees with the exchange, unless customs accepts it later; one that customs disowned when it was asked counts no more, nor
+does one that has taken effect. A technical receipt that says "stored" after a refusal is such an answer, too.
 """
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -33,12 +33,21 @@ def declarations() -> QuerySet[Filing]:
 
 
 def changes() -> QuerySet[FilingVersion]:
-    """变更 and 删单 that were refused, and answered."""
+    """变更 and 删单 that were refused, and answered; of those that customs rejected, too, the ones that it accepted besides."""
     answers = _answers(states.ChangeAnswer.REJECTED).filter(filing=OuterRef("filing"), version=OuterRef("number"))
-    found: QuerySet[FilingVersion] = FilingVersion.unscoped.filter(
-        Exists(answers) | Q(message_id__in=contradicting_receipts()), outcome=Outcome.NOT_SENT
-    )
+    refused = OutboundMessage.objects.filter(message_id=OuterRef("message_id"), state=OutboundState.REFUSED)
+    answered = Q(Exists(answers) | Q(message_id__in=contradicting_receipts()), outcome=Outcome.NOT_SENT)
+    accepted = Q(Exists(answers.filter(event=states.ChangeAnswer.ACCEPTED)), Exists(refused), outcome=Outcome.REJECTED)
+    found: QuerySet[FilingVersion] = FilingVersion.unscoped.filter(answered | accepted)
     return found
+
+
+def was_accepted_since(change: FilingVersion) -> bool:
+    """Whether customs has rejected a change and accepted it, and nobody knows which of them holds."""
+    if change.outcome != Outcome.REJECTED:
+        return False
+    answers = kept(change.filing, change.number or 0).filter(event=states.ChangeAnswer.ACCEPTED)
+    return bool(answers.exists())
 
 
 def _answers(agreeing: str) -> QuerySet[FilingReceipt]:
@@ -59,11 +68,13 @@ def check_not_with_customs(filing: Filing) -> None:
 def check_vehicle(filing: Filing) -> None:
     """The same of other filings alone, whosever they are: of the vehicle that they were sent with, whatever was typed since.
 
+    What was declared before versions were kept has only the vehicle that stands in it now.
     A change holds its vehicle only while customs holds its filing and is not through with it (`states.HELD`), as one that waits does.
     """
     vehicle = vehicles.key_of(filing)
-    sent = FilingVersion.unscoped.filter(filing=OuterRef("pk"), number=OuterRef("version"), **vehicle)
-    declared = Q(Q(**vehicle) | Exists(sent), Exists(declarations().filter(pk=OuterRef("pk"))), status=FilingStatus.RELAY_FAILED)
+    sent = FilingVersion.unscoped.filter(filing=OuterRef("pk"), number=OuterRef("version"))
+    has_it = Exists(sent.filter(**vehicle)) | Q(~Exists(sent), **vehicle)
+    declared = Q(has_it, Exists(declarations().filter(pk=OuterRef("pk"))), status=FilingStatus.RELAY_FAILED)
     changed = Q(Exists(changes().filter(filing=OuterRef("pk"), **vehicle)), status__in=states.HELD)
     others = Filing.unscoped.exclude(pk=filing.pk).filter(declared | changed, data_center_no__in=_with_refusals())
     for other in others.only("enterprise_id", "trip_no")[:1]:
@@ -85,7 +96,7 @@ def check_may_delete(filing: Filing) -> None:
 
 def _refusal(trip_no: str) -> ActionRefused:
     return ActionRefused(
-        _("海关已对车次 %(trip_no)s 作出回执，与“发往内网失败”的通知矛盾。为避免重复申报，请先查看该票回执并联系平台客服核实。")
+        _("海关已对车次 %(trip_no)s 作出回执，与此前的通知矛盾。为避免重复申报，请先查看该票回执并联系平台客服核实。")
         % {"trip_no": trip_no}
     )
 

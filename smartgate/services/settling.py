@@ -18,7 +18,7 @@ from core.workflow import ActionRefused
 from relay.envelope import business_of, canonical
 from relay.models import OutboundMessage
 from relay.services.operations.settling import BY_OPERATOR
-from smartgate import contents, messages, states
+from smartgate import contents, messages, states, vehicles
 from smartgate.models import (
     Filing,
     FilingLine,
@@ -100,8 +100,13 @@ def settle(*, subject: str, message_id: UUID, delivered: bool, at: datetime, rea
 
 def _send_change_again(filing: Filing, change: FilingVersion, *, at: datetime) -> None:
     """Raises ActionRefused when customs has answered it, or when the filing is not what it was to change any more."""
+    if change.outcome == Outcome.WAITING:
+        return  # it still waits for what this message will bring
     if change.outcome != Outcome.NOT_SENT:
-        return  # it has its answer, or still waits for what this message will bring
+        raise ActionRefused(
+            _("车次 %(trip_no)s 的第 %(number)s 版已有结果“%(outcome)s”，不能重发：海关可能将其作为新报文处理。")
+            % {"trip_no": filing.trip_no, "number": change.number, "outcome": change.get_outcome_display()}
+        )
     if contradictions.kept(filing, change.number or 0).exists():
         raise ActionRefused(
             _("海关已对车次 %(trip_no)s 的第 %(number)s 版作出回执，请先向海关核实其是否持有该版，再处置（relay_settle），不要重发。")
@@ -110,21 +115,23 @@ def _send_change_again(filing: Filing, change: FilingVersion, *, at: datetime) -
     if filing.status not in states.CHANGEABLE:
         raise states.TABLE.refusal(filing.status, change.function, doing=str(change.get_function_display()))
     changed, _lines = contents.as_filing(filing, change.contents, version=change.number or 0)
-    contradictions.check_vehicle(changed)
+    if vehicles.key_of(changed) != vehicles.key_of(filing):
+        contradictions.check_vehicle(changed)
     _wait_again(filing, change, at=at, note=_("平台已将该版重新发往内网，请等待结果。"))
 
 
 def _settle_change(filing: Filing, change: FilingVersion, *, delivered: bool, at: datetime, reason: str) -> None:
     """Customs has the change: it waits again, and what customs had answered takes effect. A filing that has passed the gate meanwhile, that
     customs gave back, or that became another version, is changed by it no more: then it is only put down, and takes no vehicle. Customs
-    does not have it: what it had answered counts no more."""
+    does not have it: what it had answered counts no more. So, too, of one that customs has rejected and accepted."""
     if not delivered:
         mark_relay_refused(subject=filing.subject, message_id=change.message_id, at=at, code=BY_OPERATOR, reason=reason)  # type: ignore[arg-type]
         change.refresh_from_db()
-        if change.outcome == Outcome.NOT_SENT and contradictions.kept(filing, change.number or 0).exists():
+        is_contradicted = change.outcome == Outcome.NOT_SENT and contradictions.kept(filing, change.number or 0).exists()
+        if is_contradicted or contradictions.was_accepted_since(change):
             _disown(_locked(filing.subject), change.number or 0, at=at, reason=reason)
         return
-    if change.outcome == Outcome.NOT_SENT:
+    if change.outcome == Outcome.NOT_SENT or contradictions.was_accepted_since(change):
         if filing.status in states.HELD and change.base == filing.version:
             _wait_again(filing, change, at=at, note="")
         else:

@@ -194,6 +194,76 @@ def test_customs_rejects_what_its_exchange_had_refused_and_both_agree(operator: 
     assert change(operator, filing, remark="再改").number == 3
 
 
+def test_what_customs_rejected_does_not_go_again(operator: Any) -> None:
+    """Its exchange never took the first copy: customs could take the second as new."""
+    filing, version = unsent(operator, Function.DEL)
+    answer(filing, version, "CHANGE_REJECTED", note="不予删单")
+    (result,) = typed("relay_resend", "--partner", "customs", "--state", "refused", "--yes", "--json").json["messages"]
+    assert (result["outcome"], "已有结果“海关已退回”" in result["text"]) == ("forbidden", True)
+    assert state_of(version) == OutboundState.REFUSED  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("outcome", "queued"), [("WAITING", True), ("OVERTAKEN", False), ("ACCEPTED", False)])
+def test_of_changes_that_wait_alone_a_refused_copy_goes_again(operator: Any, outcome: str, queued: bool) -> None:
+    filing = held(operator)
+    version = change(operator, filing)
+    _refused(version)
+    if outcome != "WAITING":
+        answer(filing, version, "CLOSED" if outcome == "OVERTAKEN" else "CHANGE_ACCEPTED")
+    assert outcome_of(version) == Outcome[outcome]
+    assert resend(version)["outcome"] == ("queued" if queued else "forbidden")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [Function.MOD, Function.DEL])
+@pytest.mark.parametrize("word", ["--delivered", "--not-delivered"])
+def test_customs_accepts_what_it_had_rejected_and_somebody_has_to_ask(operator: Any, word: str, function: Function) -> None:
+    filing, version = unsent(operator, function)
+    answer(filing, version, "CHANGE_REJECTED")
+    answer(filing, version, "CHANGE_ACCEPTED")
+    assert (outcome_of(version), now(filing).version) == (Outcome.REJECTED, 1)
+    assert "待平台向海关核实" in FilingReceipt.unscoped.get(event="CHANGE_ACCEPTED").not_applied_reason
+    with pytest.raises(ActionRefused, match="矛盾"):
+        change(operator, filing, remark="再改")
+    ((check, to_do),) = found()
+    assert (check, f"relay_settle {version.message_id} {word}" in to_do) == ("smartgate.change_contradiction", True)
+    assert settle(version, word).status == 0  # type: ignore[arg-type]
+    assert found() == []
+    has_it = word == "--delivered"
+    assert outcome_of(version) == (Outcome.ACCEPTED if has_it else Outcome.REJECTED)
+    assert now(filing).version == (2 if has_it else 1)
+    assert now(filing).status == (FilingStatus.VOIDED if has_it and function == Function.DEL else FilingStatus.STORED)
+
+
+def test_the_vehicle_of_what_customs_rejected_and_accepted_is_nobodys(operator: Any, other_operator: Any) -> None:
+    filing, version = unsent(operator, bind_key_info="辽B54321")
+    answer(filing, version, "CHANGE_REJECTED")
+    answer(filing, version, "CHANGE_ACCEPTED")
+    with pytest.raises(ActionRefused, match="由其他企业提交"):
+        services.declare_filing(actor=other_operator, filing_id=make_filing(other_operator, bind_key_info="辽B54321").pk)
+    assert settle(version, "--not-delivered").status == 0  # type: ignore[arg-type]
+    held(other_operator, bind_key_info="辽B54321")
+
+
+@tries("looking-for-what-does-not-fit/smartgate.change_accepted_since")
+@pytest.mark.covers("OPS-04")
+@pytest.mark.parametrize("holds_it", [True, False])
+def test_customs_accepts_what_it_had_rejected_and_its_exchange_had_taken(operator: Any, holds_it: bool) -> None:
+    filing = held(operator)
+    version = change(operator, filing)
+    receive_technical_receipt(version.message_id)
+    answer(filing, version, "CHANGE_REJECTED")
+    assert found() == []
+    answer(filing, version, "CHANGE_ACCEPTED")
+    ((check, to_do),) = found()
+    assert (check, f"relay_settle {version.message_id} --delivered" in to_do) == ("smartgate.change_accepted_since", True)
+    if holds_it:
+        assert settle(version, "--delivered").status == 0  # type: ignore[arg-type]
+    else:
+        answer(filing, change(operator, filing, remark="再改"), "CHANGE_ACCEPTED")
+    assert now(filing).remark == ("改过" if holds_it else "再改")
+    assert found() == []
+
+
 def test_customs_rejects_what_it_had_accepted_and_somebody_has_to_ask(operator: Any) -> None:
     filing, version = contradicted(operator)
     answer(filing, version, "CHANGE_REJECTED", at="2026-11-21T09:00:00+08:00")
@@ -333,6 +403,14 @@ class TestVehiclesOfAContradiction:
         for one in (refused_filing, refused_change):
             result = resend(one)  # type: ignore[arg-type]
             assert (result["outcome"], "由其他企业提交" in result["text"]) == ("forbidden", True)
+
+    @pytest.mark.parametrize("function", [Function.MOD, Function.DEL])
+    def test_what_keeps_its_vehicle_goes_again_all_the_same(self, operator: Any, other_operator: Any, function: Function) -> None:
+        first = refused(other_operator)
+        filing, version = unsent(operator, function)
+        receive_receipt(first, "STORED")
+        assert resend(version)["outcome"] == "queued"  # type: ignore[arg-type]
+        assert (now(filing).status, outcome_of(version)) == (FilingStatus.STORED, Outcome.WAITING)
 
 
 def test_customs_has_it_not(operator: Any) -> None:

@@ -13,7 +13,7 @@ from core.workflow import ActionRefused
 from relay import services as relay_services
 from relay.models import InboundMessage, OutboundMessage, OutboundState
 from smartgate import services
-from smartgate.models import Filing, FilingReceipt, FilingStatus
+from smartgate.models import Filing, FilingReceipt, FilingStatus, FilingVersion
 from tests.relay.commands import Typed, typed
 from tests.smartgate.factories import header, line, make_filing
 from tests.smartgate.wire import receive_receipt, receive_technical_receipt
@@ -169,6 +169,20 @@ def test_the_vehicle_that_customs_holds_is_nobodys_whatever_was_typed_since(oper
         services.declare_filing(actor=operator, filing_id=filing.pk)
     assert settle(filing, "--delivered").status == 0
     assert (now(filing).status, now(filing).bind_key_info) == (FilingStatus.STORED, "辽B12345")
+
+
+def test_what_was_typed_since_locks_out_nobody(operator, other_operator):
+    filing = contradicted(operator)
+    services.save_filing(actor=operator, filing_id=filing.pk, header=header(bind_key_info="辽B99999"), lines=[line()])
+    assert declared(other_operator, bind_key_info="辽B99999").status == FilingStatus.DECLARED
+
+
+def test_the_vehicle_of_what_was_declared_before_versions_were_kept(operator, other_operator):
+    """What stands in the filing is all that is known."""
+    filing = contradicted(operator)
+    FilingVersion.unscoped.filter(filing=filing).delete()
+    with pytest.raises(ActionRefused, match="由其他企业提交"):
+        services.declare_filing(actor=other_operator, filing_id=make_filing(other_operator).pk)
 
 
 def test_the_vehicle_of_what_was_deleted_in_between_is_nobodys_either(operator, other_operator):
