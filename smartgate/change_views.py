@@ -25,10 +25,10 @@ from core.http import leave_page
 from core.workflow import ActionRefused
 from smartgate import comparison, contents, queries, services, states
 from smartgate.models import Filing, FilingVersion, Function
-from smartgate.views import FilingEntryPage, FilingPage, header_entered, header_of, url_of
+from smartgate.views import FilingPage, StoredFilingPage, header_entered, header_of, url_of
 
 
-class ChangePage(FilingEntryPage):
+class ChangePage(StoredFilingPage):
     """What the entry pages of 变更 and 删单 have in common: they are for a filing that customs holds, one change at a time."""
 
     is_edit = True
@@ -51,9 +51,6 @@ class ChangePage(FilingEntryPage):
 
     def initial(self) -> Mapping[str, Any]:
         return {**header_of(self.stored), "operator": services.operator_of(self.user)}
-
-    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.stored.lines.all()]
 
 
 class AmendFilingView(ChangePage):
@@ -82,9 +79,6 @@ class AmendFilingView(ChangePage):
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
         return contents.lines_of(self.draft.contents) if self.draft else super().initial_lines()
-
-    def copy_url(self) -> str:
-        return url_of(states.COPY, self.stored)
 
     def store(self, header: dict[str, Any], lines: list[dict[str, Any]], *, to_declare: bool) -> Filing:
         saved = services.save_amendment(

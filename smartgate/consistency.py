@@ -9,7 +9,7 @@ from typing import Final
 
 from relay.consistency import RESEND, SETTLE, SETTLE_NOT, Check
 from relay.models import CONTRADICTS_REFUSAL
-from smartgate.contents import LINE_NAMES
+from smartgate.contents import KEPT_LINE_NAMES
 from smartgate.messages import HEADER_CONTENTS, LINE_FIELDS
 from smartgate.models import Filing, FilingLine, FilingStatus
 from smartgate.states import EDITABLE, HELD, ChangeAnswer, Event
@@ -36,7 +36,7 @@ def _on_the_wire(record: str, fields: Sequence[tuple[str, str]]) -> str:
 #: What a message says of a version, from its first entered field on; 关区代码 stands among the filing's own numbers before that.
 _FIRST: Final = _on_the_wire("change.contents -> 'header'", HEADER_CONTENTS[:1])
 _HEAD: Final = _on_the_wire("change.contents -> 'header'", HEADER_CONTENTS[1:])
-_ITEM: Final = _on_the_wire("line.fields", [pair for pair in LINE_FIELDS if pair[1] in LINE_NAMES])
+_ITEM: Final = _on_the_wire("line.fields", [pair for pair in LINE_FIELDS if pair[1] in KEPT_LINE_NAMES])
 
 
 def _stored(record: str, model: type[Filing] | type[FilingLine], names: "list[str]") -> str:
@@ -276,7 +276,7 @@ CHECKS: Final = (
            AND (change.message_id <> filing.message_id
                 OR change.contents -> 'header' <> {_stored("filing", Filing, [name for _, name in HEADER_CONTENTS])}
                 OR change.contents -> 'lines' <> coalesce((
-                    SELECT jsonb_agg({_stored("line", FilingLine, list(LINE_NAMES))} ORDER BY line.line_no)
+                    SELECT jsonb_agg({_stored("line", FilingLine, list(KEPT_LINE_NAMES))} ORDER BY line.line_no)
                       FROM smartgate_filingline AS line WHERE line.filing_id = filing.id), '[]'::jsonb))
          ORDER BY change.id
         """,  # noqa: S608 - of names of fields, nothing that anybody typed

@@ -13,32 +13,32 @@ from smartgate.models import Filing, FilingLine
 
 Contents = Mapping[str, Any]
 
-HEADER_NAMES = tuple(name for _wire_name, name in HEADER_CONTENTS)
+KEPT_HEADER_NAMES = tuple(name for _wire_name, name in HEADER_CONTENTS)
 #: Not the number of the line: that is its place.
-LINE_NAMES = tuple(name for _wire_name, name in LINE_FIELDS if name != "line_no")
+KEPT_LINE_NAMES = tuple(name for _wire_name, name in LINE_FIELDS if name != "line_no")
 
 
 def packed(header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Values of the header (操作人员 among them) and of the lines, in order, as a version keeps them."""
     vouched = {"plate_verified": True} if header.get("plate_verified") else {}
-    return {"header": _texts(header, HEADER_NAMES), "lines": [_texts(line, LINE_NAMES) for line in lines], **vouched}
+    return {"header": _texts(header, KEPT_HEADER_NAMES), "lines": [_texts(line, KEPT_LINE_NAMES) for line in lines], **vouched}
 
 
 def of_filing(filing: Filing, lines: Iterable[FilingLine]) -> dict[str, Any]:
     """The contents that a filing has."""
-    header = {name: getattr(filing, name) for name in (*HEADER_NAMES, "plate_verified")}
-    return packed(header, [{name: getattr(line, name) for name in LINE_NAMES} for line in lines])
+    header = {name: getattr(filing, name) for name in (*KEPT_HEADER_NAMES, "plate_verified")}
+    return packed(header, [{name: getattr(line, name) for name in KEPT_LINE_NAMES} for line in lines])
 
 
 def header_of(contents: Contents) -> dict[str, Any]:
     """The header's values by field."""
-    values = field_values(Filing, {name: contents["header"].get(name) for name in HEADER_NAMES})
+    values = field_values(Filing, {name: contents["header"].get(name) for name in KEPT_HEADER_NAMES})
     return {**values, "plate_verified": bool(contents.get("plate_verified"))}
 
 
 def lines_of(contents: Contents) -> list[dict[str, Any]]:
     """Each line's values by field."""
-    return [field_values(FilingLine, {name: line.get(name) for name in LINE_NAMES}) for line in contents["lines"]]
+    return [field_values(FilingLine, {name: line.get(name) for name in KEPT_LINE_NAMES}) for line in contents["lines"]]
 
 
 def told(contents: Contents) -> tuple[Mapping[str, str], Sequence[Mapping[str, str]]]:

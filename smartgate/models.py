@@ -148,6 +148,12 @@ class FilingQuerySet(TenantQuerySet["Filing"]):
     def visible_to(self, user: Any) -> Self:
         return super().visible_to(user).filter(deleted_at__isnull=True)
 
+    def deleted_for(self, user: Any) -> Self:
+        """What the user's enterprise has deleted: to tell it from what was never his."""
+        deleted = super().visible_to(user).filter(deleted_at__isnull=False)
+        deleted._scoped = True
+        return deleted
+
 
 def _weight(label: Any) -> models.DecimalField:
     return models.DecimalField(label, max_digits=12, decimal_places=3, validators=[MinValueValidator(0)], help_text=_("千克"))

@@ -25,6 +25,11 @@ def last_of(user: Any) -> Filing | None:
     return found
 
 
+def was_deleted(user: Any, pk: int) -> bool:
+    """Whether this was a filing of the user's that is deleted."""
+    return bool(Filing.objects.deleted_for(user).filter(pk=pk).exists())
+
+
 def versions_of(user: Any, filing: Filing) -> list[FilingVersion]:
     """What was sent of a filing, newest first; the contents of each only where they are looked at."""
     found = FilingVersion.objects.for_user(user).filter(filing=filing, number__isnull=False).defer("contents")

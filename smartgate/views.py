@@ -309,6 +309,11 @@ def header_of(filing: Filing) -> dict[str, Any]:
     }
 
 
+def lines_of(filing: Filing) -> list[dict[str, Any]]:
+    """The lines' fields as the entry page shows a stored filing's."""
+    return [services.line_values(line) for line in filing.lines.all()]
+
+
 class NewFilingView(FilingEntryPage):
     """新增 (M4 §3.1)."""
 
@@ -350,14 +355,35 @@ class CopyFilingView(FilingEntryPage):
 
     title = gettext_lazy("复制")
 
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.source is None:
+            messages.warning(request, _("被复制的单据已删除，不能再带出其内容。您在本页录入过的内容仍可继续录入、暂存。"))
+        return super().get(request, *args, **kwargs)
+
+    @cached_property
+    def source(self) -> Filing | None:
+        """What is copied; None when it was deleted since: what was typed into the copy goes on without it."""
+        return None if queries.was_deleted(self.user, self.kwargs["pk"]) else self.stored
+
     def initial(self) -> Mapping[str, Any]:
-        return {**services.header_values(self.stored), **_own_fields(self.user)}
+        taken_over = services.header_values(self.source) if self.source else {}
+        return {**taken_over, **_own_fields(self.user)}
 
     def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.stored.lines.all()]
+        return lines_of(self.source) if self.source else ()
 
 
-class EditFilingView(FilingEntryPage):
+class StoredFilingPage(FilingEntryPage):
+    """An entry page that shows the lines of a stored filing, and leads to its copy."""
+
+    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
+        return lines_of(self.stored)
+
+    def copy_url(self) -> str:
+        return url_of(states.COPY, self.stored) if self.user.has_right(states.COPY.right) else ""
+
+
+class EditFilingView(StoredFilingPage):
     """修改 (M4 §3.2.2.2)."""
 
     title = gettext_lazy("修改")
@@ -387,14 +413,8 @@ class EditFilingView(FilingEntryPage):
     def initial(self) -> Mapping[str, Any]:
         return {**header_of(self.stored), "operator": services.operator_of(self.user)}
 
-    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.stored.lines.all()]
 
-    def copy_url(self) -> str:
-        return url_of(states.COPY, self.stored)
-
-
-class FilingView(FilingEntryPage):
+class FilingView(StoredFilingPage):
     """查看: everything grey, the state and what customs said (M4 §3.2.2.1)."""
 
     title = gettext_lazy("查看")
@@ -407,12 +427,6 @@ class FilingView(FilingEntryPage):
 
     def initial(self) -> Mapping[str, Any]:
         return header_of(self.stored)
-
-    def initial_lines(self) -> Iterable[Mapping[str, Any]]:
-        return [services.line_values(line) for line in self.stored.lines.all()]
-
-    def copy_url(self) -> str:
-        return url_of(states.COPY, self.stored) if self.user.has_right(states.COPY.right) else ""
 
     def new_url(self) -> str:
         return super().new_url() if self.user.has_right(Right.SMARTGATE_EDIT) else ""
@@ -544,7 +558,10 @@ class DeleteFilingView(FilingPage, View):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        pages = [url_of(action, self.stored) for action in (states.VIEW, states.EDIT)]
+        pages = [url_of(action, self.stored) for action in (states.VIEW, states.EDIT, states.AMEND)]
+        pages += [page.key for page in shell.opened_pages(request) if page.key.startswith(pages[0]) and page.key not in pages]
+        # What is typed there is a filing of its own.
+        kept = url_of(states.COPY, self.stored)
         try:
             shown = request.GET.get("lock_version", "")
             services.delete_filing(
@@ -556,7 +573,7 @@ class DeleteFilingView(FilingPage, View):
             messages.error(request, str(refusal))
             return HttpResponseRedirect(safe_next(request, url_of(states.VIEW, self.stored)))
         # What is gone has no page to come back to, and nothing typed into one is of use.
-        for page in pages:
+        for page in (page for page in pages if page != kept):
             shell.close_page(request, page)
             shell.draft_saved(request, page)
         messages.success(request, _("删除成功。"))

@@ -255,7 +255,7 @@ def test_receipts_are_shown_whether_they_moved_the_filing_or_not(operator, opera
 def test_deleting_a_draft(operator, operator_client):
     filing = make_filing(operator)
     assert "删除成功" in operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
-    for url in ("", "edit/", "receipts/", "copy/", "status/"):
+    for url in ("", "edit/", "receipts/", "status/"):
         assert operator_client.get(f"/smartgate/filings/{filing.pk}/{url}").status_code == 404
     assert operator_client.post(f"/smartgate/filings/{filing.pk}/delete/").status_code == 404
     entry = AuditEntry.unscoped.get(action="smartgate.filing.delete")
@@ -272,6 +272,42 @@ def test_a_deleted_filing_leaves_no_opened_page(operator, operator_client):
     assert f'href="/smartgate/filings/{filing.pk}/' not in page
     assert f'href="/smartgate/filings/{other.pk}/edit/"' in page
     assert f'<meta name="saved-draft" content="/smartgate/filings/{filing.pk}/edit/">' in page
+
+
+@pytest.mark.covers("SGW-07")
+def test_nor_does_any_other_page_of_it_but_its_copy(operator, operator_client):
+    filing = make_filing(operator)
+    declare(operator_client, filing)
+    relay_services.dispatch("customs")
+    filing.refresh_from_db()
+    receive_receipt(filing, "REJECTED")
+    pages = [f"/smartgate/filings/{filing.pk}/{path}" for path in ("receipts/", "versions/1/", "copy/")]
+    for page in pages:
+        assert operator_client.get(page).status_code == 200
+    shown = operator_client.post(f"/smartgate/filings/{filing.pk}/delete/", follow=True).content.decode()
+    assert [page for page in pages if f'href="{page}"' in shown] == pages[-1:]
+    assert f'<meta name="saved-draft" content="{pages[-1]}">' not in shown
+
+
+@pytest.mark.covers("SGW-02")
+def test_what_was_typed_into_the_copy_of_a_deleted_filing_is_stored(operator, operator_client):
+    source = make_filing(operator, remark="独有的备注", lines=[line(), line(voyage_no="0999E")])
+    url = f"/smartgate/filings/{source.pk}/copy/"
+    operator_client.get(url)
+    operator_client.post(f"/smartgate/filings/{source.pk}/delete/")
+    page = operator_client.get(url).content.decode()
+    assert ("被复制的单据已删除" in page, "0999E" in page, "独有的备注" in page) == (True, False, False)
+    response = operator_client.post(url, entry_post("save", header={"bind_key_info": "辽B54321"}))
+    copy = Filing.unscoped.latest("id")
+    assert (response.status_code, copy.pk != source.pk, copy.bind_key_info) == (302, True, "辽B54321")
+
+
+@pytest.mark.covers("SGW-02")
+def test_a_strangers_deleted_filing_is_not_there_to_copy_either(operator, other_client):
+    filing = make_filing(operator)
+    services.delete_filing(actor=operator, filing_id=filing.pk)
+    url = f"/smartgate/filings/{filing.pk}/copy/"
+    assert (other_client.get(url).status_code, other_client.post(url, entry_post("save")).status_code) == (404, 404)
 
 
 @pytest.mark.covers("SGW-07")
