@@ -220,6 +220,29 @@ def test_all_counts_are_one_question_to_the_database(operator_client: Client, fi
     assert len(captured) <= 5
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_memory_for_it_is_asked_for_and_given_back(operator: User) -> None:
+    def setting() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW work_mem")
+            return str(cursor.fetchone()[0])
+
+    before, during = setting(), []
+
+    def looks(execute: Any, sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if "GROUPING SETS" in sql:
+            result = rest[-1]["cursor"]
+            with result.connection.cursor() as another:
+                another.execute("SHOW work_mem")
+                during.extend(another.fetchone())
+        return found
+
+    with connection.execute_wrapper(looks):
+        statistics_for(operator, first=date(2026, 11, 1), last=date(2026, 11, 30))
+    assert (during, setting()) == (["256MB"], before)
+
+
 def test_the_charts_need_no_script_and_hide_nothing_that_no_table_says(operator_client: Client, filings: list[Filing]) -> None:
     page = tree(operator_client.get(PAGE, NOVEMBER))
     assert not page.xpath("//main//script | //main//style | //main//*[@style]")
