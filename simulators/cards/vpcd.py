@@ -174,10 +174,13 @@ class Reader:
 
 
 def _listening(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
+    """A server at `path`, which has its name only when somebody listens: who sees it can connect."""
+    beside = path.with_name(f"{path.name}.tmp")
+    beside.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    server.bind(str(path))
+    server.bind(str(beside))
     server.listen()
+    beside.replace(path)
     return server
 
 
